@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what Forebay needs to build (and, with --test, what its tests and demo need beside that).
+# Says what it installs, uses sudo where it isn't root, and does nothing where everything is there.
+set -euo pipefail
+
+build_packages=(
+  clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev lld-19 llvm-19
+  cmake ninja-build ccache pkg-config git python3
+  libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
+  libfmt-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
+  libssl-dev libcurl4-openssl-dev libxxhash-dev libisal-dev libpugixml-dev
+  protobuf-compiler libprotobuf-dev
+  libgtest-dev libgmock-dev libbenchmark-dev
+)
+test_packages=(fuse3 curl procps python3-venv attr)
+
+want=("${build_packages[@]}")
+if [[ "${1:-}" == "--test" ]]; then
+  want+=("${test_packages[@]}")
+  # Azurite and versitygw come from npm and from the Go proxy: see scripts/real_servers.sh.
+  command -v node >/dev/null || want+=(nodejs)
+  command -v npm >/dev/null || want+=(npm)
+fi
+
+missing=()
+for package in "${want[@]}"; do
+  dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then
+  echo "deps: all ${#want[@]} Debian packages are there"
+  exit 0
+fi
+
+as_root=()
+if ((EUID != 0)); then
+  command -v sudo >/dev/null || {
+    echo "deps: these Debian packages are missing and neither root nor sudo is at hand: ${missing[*]}" >&2
+    exit 1
+  }
+  as_root=(sudo)
+fi
+echo "deps: installing ${#missing[@]} Debian packages: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+echo "deps: done"

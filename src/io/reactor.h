@@ -1,0 +1,81 @@
+// One thread's event loop: file descriptors (epoll), timers, and work posted from other threads.
+//
+//   auto reactor = TRY(Reactor::create());
+//   TRY(reactor->watch(fd, EPOLLIN, [&](std::uint32_t events) { ... }));
+//   reactor->after(50ms, [] { ... });
+//   reactor->run();                      // until stop()
+//
+// Threading: everything but post(), stop() and now() is for the loop's own thread (or before run()). A callback may
+// watch, unwatch, cancel and post freely, also itself. Callbacks never block: files go to a WorkerPool.
+// Bounds: what is posted is bounded by whoever posts (requests in flight), not here.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <sys/epoll.h>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace forebay::io {
+
+using Task = std::move_only_function<void()>;
+using TimerId = std::uint64_t;  // 0 is never given out
+
+class Reactor {
+ public:
+  static Result<std::unique_ptr<Reactor>> create();
+  ~Reactor();
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+
+  void run();
+  void stop();           // from any thread; run() returns after the callbacks of this round
+  void post(Task task);  // from any thread; runs in the loop, in order
+  bool inLoop() const { return loop_thread_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
+
+  // The monotonic clock. Cheap enough for every event (a vDSO call).
+  static TimePoint now() { return std::chrono::steady_clock::now(); }
+  // Nanoseconds since 1970, for what is shown or signed.
+  static std::int64_t wallNs();
+
+  TimerId at(TimePoint when, Task task);
+  TimerId after(Duration delay, Task task) { return at(now() + delay, std::move(task)); }
+  void cancel(TimerId id);  // unknown and past ids are fine
+
+  // `events` as for epoll (level-triggered). The descriptor stays the caller's; unwatch it before closing it.
+  Status watch(int fd, std::uint32_t events, std::function<void(std::uint32_t)> callback);
+  Status modify(int fd, std::uint32_t events);
+  void unwatch(int fd);
+
+ private:
+  struct Watch {
+    std::function<void(std::uint32_t)> callback;
+    std::uint64_t generation;  // an event of an old watch of the same fd number must not reach a new one
+  };
+  Reactor() = default;
+  int pollTimeoutMs() const;
+  void runTimers();
+  void runPosted();
+
+  int epoll_fd_ = -1;
+  int wake_fd_ = -1;
+  std::atomic<std::thread::id> loop_thread_{};
+  std::atomic<bool> stopping_{false};
+  std::unordered_map<int, std::shared_ptr<Watch>> watches_;
+  std::uint64_t next_generation_ = 1;
+  std::map<std::pair<TimePoint, TimerId>, Task> timers_;
+  std::unordered_map<TimerId, TimePoint> timer_times_;
+  TimerId next_timer_ = 1;
+  std::mutex posted_mutex_;
+  std::vector<Task> posted_;
+};
+
+}  // namespace forebay::io

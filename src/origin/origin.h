@@ -1,0 +1,96 @@
+// Where bytes live for good, behind one interface: Azure Blob, S3, or a directory.
+//
+// Paths are relative to the mount's prefix, '/' between components, no slash at the start, any bytes else (an object
+// store's names are not POSIX names). A version is the origin's own word for one content of an object; get() reads
+// exactly that version or fails with Gone: bytes of two versions never mix.
+//
+// Threading: every call and every callback happens in the loop of the reactor that the origin was made with. A
+// callback never runs inside the call that it belongs to. Destroying an origin drops its calls: their callbacks don't
+// run. Each call has a deadline, in which retries (with jitter, within a budget, honouring Retry-After) happen.
+// Bounds: `max_concurrent` requests at once; what comes above waits in order, at most `max_waiting`, then Busy.
+//
+// Errors: NotFound; Gone (the version is no longer there); Unauthenticated, PermissionDenied (credentials: say which
+// kind was used, never their content); Unavailable; DeadlineExceeded; Busy; Corrupt (an answer that can't be right: a
+// length that lies, a range that wasn't asked); InvalidArgument.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace forebay::origin {
+
+struct ObjectInfo {
+  std::uint64_t size = 0;
+  std::string version;
+  std::int64_t mtime_ns = 0;  // since 1970
+};
+
+struct ListEntry {
+  std::string name;        // what follows the listed prefix; a common prefix without its final '/'
+  bool directory = false;  // a common prefix: names go on below it
+  ObjectInfo info;         // of an object
+};
+struct ListPage {
+  std::vector<ListEntry> entries;  // objects and common prefixes, in the origin's order
+  std::string next;                // opaque; empty: this was the last page. A page may be empty and have a next one
+};
+
+// Receives the bytes of one get(), in order.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  // Where the next bytes go: at least one byte of room, contiguous. Valid until the next call.
+  virtual MutableBytes room() = 0;
+  // `n` bytes were written at the start of room().
+  virtual void wrote(std::size_t n) = 0;
+};
+
+template <class T>
+using Callback = std::move_only_function<void(Result<T>)>;
+using DoneCallback = std::move_only_function<void(Status)>;
+
+class Origin {
+ public:
+  virtual ~Origin() = default;
+
+  // Whether credentials and place are right: one cheap authorised request. Its error is what a person sees at mount.
+  virtual void probe(TimePoint deadline, DoneCallback done) = 0;
+
+  virtual void head(std::string path, TimePoint deadline, Callback<ObjectInfo> done) = 0;
+
+  // Exactly `length` bytes from `offset` of that version into the sink, then done(). A retry continues where the last
+  // attempt stopped; the sink sees each byte once. `sink` must live until done() has run or the origin is destroyed.
+  virtual void get(std::string path, std::string version, std::uint64_t offset, std::uint64_t length, ByteSink& sink,
+                   TimePoint deadline, DoneCallback done) = 0;
+
+  // Names that start with `prefix` ("" or ends with '/'), cut at the next '/'. At most `max` entries (a hint).
+  virtual void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
+                    Callback<ListPage> done) = 0;
+
+  // The URL as a person wrote it, without credentials.
+  virtual std::string url() const = 0;
+};
+
+// What people pay for, and what went wrong; one set per mount. Names and labels as in docs/metrics.md.
+struct OriginMetrics {
+  OriginMetrics(Metrics& metrics, std::string_view mount);
+  Counter& bytes;  // of bodies that arrived, also of attempts that failed later
+  Counter& gets;   // requests sent, retries included
+  Counter& heads;
+  Counter& lists;
+  Counter& retries;
+  Counter& errors;        // calls that failed in the end (NotFound is an answer, not an error)
+  Histogram& first_byte;  // from sending a get to its first byte
+  Histogram& wait;        // from the call to the start of its first attempt: the concurrency limit's queue
+};
+
+}  // namespace forebay::origin
