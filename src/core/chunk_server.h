@@ -1,0 +1,194 @@
+// What a node does about a range of a chunk that it doesn't wholly hold: the decisions between a request and its bytes.
+//
+// Whoever asks, one rule: an owner fills from the origin; a node that isn't one answers a peer with Moved, and serves
+// its own clients (and relayed requests) by fetching from an owner. Either way a missing run comes to this node once
+// (FillTable), and everybody who waits for it is served while it arrives.
+//
+//   Want       a reader needs runs of a chunk
+//   Got        runs of a fetch are in the arena, whoever they came from
+//   OriginDone, PeerSaid     how a fetch's attempt ended
+//   Left       a reader went away
+//   NewMap, Tick             the slot table changed; time passed
+//
+// Fallback: while a primary can't be reached, an alternate or the reader's own node fills in its place. Such fills take
+// at most a quarter of the origin's concurrency (`max_fallback_fills`) and wait in line for it: a cell that lost many
+// nodes mustn't turn every reader into a client of the origin.
+//
+// Silence: a peer that sends nothing for `silence` is Lost: paused, cut off or overloaded, it costs that long once.
+//
+// Pure: no clock, no I/O; the node and the simulator run the same code. One thread at a time. Call step() with Tick
+// at wakeAt().
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "core/fill_table.h"
+#include "core/owner_walk.h"
+#include "core/peers.h"
+#include "core/slot_map.h"
+
+namespace forebay::core {
+
+struct ServerLimits {
+  FillLimits fill;
+  WalkLimits walk;
+  std::size_t max_fallback_fills = 16;  // a quarter of the origin's concurrency (64)
+  Duration silence = 2s;                // a peer's, in the middle of an answer
+  Duration fetch_deadline = 60s;        // of one fetch, whoever waits for it
+};
+
+// Events.
+struct Want {
+  WaiterId waiter = 0;  // never used before
+  ChunkId chunk;
+  Slot slot = 0;
+  std::uint32_t chunk_runs = 0;
+  RunRange runs;
+  RunSet present;                 // of the chunk, in the arena now
+  bool must_answer = false;       // an attached client's, or relayed: Moved is no answer
+  bool relayed = false;           // by a peer: don't relay further
+  bool fallback = false;          // the asker couldn't reach the owners before this node
+  bool no_fill = false;           // Miss rather than fetch
+  NodeId asker = kNoNode;         // the peer that asks, if it is one
+  std::uint64_t map_version = 0;  // the asker's
+  TimePoint deadline = kNever;
+};
+struct Got {
+  FetchId fetch;
+  std::uint32_t upto;
+};  // the fetch's runs before `upto`
+struct OriginDone {
+  FetchId fetch;
+  std::optional<Error> error;
+};
+struct PeerSaid {
+  FetchId fetch;
+  std::uint32_t attempt;
+  WalkEvent event;
+};
+struct Left {
+  WaiterId waiter;
+};
+struct NewMap {
+  std::shared_ptr<const SlotMap> map;
+};
+struct Tick {};
+using ServerEvent = std::variant<Want, Got, OriginDone, PeerSaid, Left, NewMap, Tick>;
+
+// Actions.
+struct Serve {  // the waiter's runs before `upto` are in the arena; at its range's end it is done
+  WaiterId waiter;
+  std::uint32_t upto;
+  bool operator==(const Serve&) const = default;
+};
+enum class Refusal : std::uint8_t { Miss, Moved, Busy, Gone, Failed };
+struct Refuse {
+  WaiterId waiter;
+  Refusal why;
+  Error error;
+};
+struct FetchFromOrigin {
+  FetchId fetch;
+  ChunkId chunk;
+  RunRange runs;  // what is still missing of it
+  bool owner;     // this node is its primary or an alternate: the bytes are its to keep; otherwise they pass through
+};
+struct FetchFromPeer {
+  FetchId fetch;
+  std::uint32_t attempt;  // answers to older attempts are ignored
+  NodeId node;
+  ChunkId chunk;
+  RunRange runs;
+  bool relay;
+  bool fallback;
+};
+struct StopPeer {
+  FetchId fetch;
+  std::uint32_t attempt;
+};  // nobody needs that attempt's answer any more
+struct WantMap {
+  NodeId node;
+  std::uint64_t version;
+};  // from that node; NewMap when it is here
+using ServerAction = std::variant<Serve, Refuse, FetchFromOrigin, FetchFromPeer, StopPeer, WantMap>;
+using ServerActions = std::vector<ServerAction>;
+
+class ChunkServer {
+ public:
+  ChunkServer(NodeId self, std::shared_ptr<const SlotMap> map, ServerLimits limits, std::uint64_t seed);
+
+  ServerActions step(TimePoint now, const ServerEvent& event);
+  // When Tick is due next; kNever if nothing waits for time.
+  TimePoint wakeAt() const { return timers_.empty() ? kNever : std::get<0>(*timers_.begin()); }
+
+  const SlotMap& map() const { return *map_; }
+  std::shared_ptr<const SlotMap> sharedMap() const { return map_; }
+  Peers& peers() { return peers_; }
+  std::size_t waiters() const { return waiters_.size(); }
+  std::size_t fetches() const { return fetches_.size(); }
+  std::size_t fallbackFills() const { return fallback_active_; }
+  // Whether the fetch's bytes came from the owner that was asked first (not redirected, not relayed).
+  bool direct(FetchId fetch) const;
+
+ private:
+  enum class Source : std::uint8_t { Origin, Peer, Queued };  // Queued: for a place among the fallback fills
+  struct Fetch {
+    ChunkId chunk;
+    Slot slot = 0;
+    RunRange runs;  // still missing
+    Source source = Source::Peer;
+    bool owner = false;
+    bool counts_as_fallback = false;
+    std::uint32_t attempt = 0;
+    bool asking = false;  // a peer's answer is awaited
+    bool relayed_ask = false;
+    TimePoint due = kNever;  // of its timer: silence, or the end of a wait
+    std::optional<OwnerWalk> walk;
+    std::optional<Error> last_error;
+  };
+  enum class Timer : std::uint8_t { Waiter, Fetch };
+  struct Waiting {
+    TimePoint deadline;
+    RunRange runs;
+  };
+
+  void want(TimePoint now, const Want& e, ServerActions& out);
+  void got(TimePoint now, const Got& e, ServerActions& out);
+  void originDone(TimePoint now, const OriginDone& e, ServerActions& out);
+  void peerSaid(TimePoint now, const PeerSaid& e, ServerActions& out);
+  void newMap(TimePoint now, const NewMap& e, ServerActions& out);
+  void tick(TimePoint now, ServerActions& out);
+
+  void startFetch(TimePoint now, const FillTable::Start& start, const Want& cause, ServerActions& out);
+  void follow(TimePoint now, FetchId id, const WalkAction& action, ServerActions& out);
+  void fillHere(FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
+  void failFetch(FetchId id, const Error& error, ServerActions& out);
+  void endFetch(FetchId id, ServerActions& out);
+  void startQueuedFallbacks(ServerActions& out);
+  void deliver(const FillTable::Outcome& outcome, ServerActions& out);
+  void refuse(WaiterId waiter, Refusal why, Error error, ServerActions& out);
+  void forgetWaiter(WaiterId waiter);
+  void arm(Fetch& fetch, FetchId id, TimePoint when);
+
+  NodeId self_;
+  std::shared_ptr<const SlotMap> map_;
+  ServerLimits limits_;
+  Random random_;
+  Peers peers_;
+  FillTable fills_;
+  std::map<FetchId, Fetch> fetches_;
+  std::map<WaiterId, Waiting> waiters_;
+  std::set<std::tuple<TimePoint, Timer, std::uint64_t>> timers_;
+  std::deque<FetchId> fallback_queue_;
+  std::size_t fallback_active_ = 0;
+};
+
+}  // namespace forebay::core

@@ -1,0 +1,113 @@
+#include "core/fill_table.h"
+
+namespace forebay::core {
+
+std::vector<RunRange> FillTable::missing(const Chunk& chunk, RunRange runs, const RunSet& present,
+                                         std::uint32_t chunk_runs) const {
+  const auto there = [&](std::uint32_t run) { return present.has(run) || chunk.coming.contains(run); };
+  const bool scan = (runs.first > 0 && there(runs.first - 1)) || runs.size() * 4 >= chunk_runs;
+  std::vector<RunRange> gaps;
+  for (std::uint32_t run = runs.first; run < runs.end; ++run) {
+    if (there(run)) continue;
+    if (!gaps.empty() && gaps.back().end == run)
+      gaps.back().end = run + 1;
+    else
+      gaps.push_back({run, run + 1});
+  }
+  if (scan && !gaps.empty() && gaps.back().end == runs.end)
+    while (gaps.back().end < chunk_runs && !there(gaps.back().end)) ++gaps.back().end;
+  return gaps;
+}
+
+FillTable::Outcome FillTable::wanted(WaiterId waiter, ChunkId chunk_id, RunRange runs, const RunSet& present,
+                                     std::uint32_t chunk_runs) {
+  Outcome out;
+  Chunk& chunk = chunks_[chunk_id];
+  const auto gaps = missing(chunk, runs, present, chunk_runs);
+  if (waiters_.size() >= limits_.max_waiters || fetches_.size() + gaps.size() > limits_.max_fetches) {
+    out.refused.push_back(waiter);
+    dropIfIdle(chunk_id);
+    return out;
+  }
+  for (RunRange gap : gaps) {
+    const FetchId fetch = next_fetch_++;
+    fetches_[fetch] = {chunk_id, gap};
+    for (std::uint32_t run = gap.first; run < gap.end; ++run) chunk.coming[run] = fetch;
+    out.starts.push_back({fetch, chunk_id, gap});
+  }
+  chunk.waiters.insert(waiter);
+  Waiter& state = waiters_[waiter] = {chunk_id, runs, present};
+  advance(waiter, state, out);
+  dropIfIdle(chunk_id);
+  return out;
+}
+
+FillTable::Outcome FillTable::arrived(FetchId id, std::uint32_t upto) {
+  Outcome out;
+  auto known = fetches_.find(id);
+  if (known == fetches_.end()) return out;
+  Fetch& fetch = known->second;
+  const RunRange news{fetch.runs.first, std::min(upto, fetch.runs.end)};
+  if (news.empty()) return out;
+  const ChunkId chunk_id = fetch.chunk;
+  Chunk& chunk = chunks_[chunk_id];
+  for (std::uint32_t run = news.first; run < news.end; ++run) chunk.coming.erase(run);
+  fetch.runs.first = news.end;
+  if (fetch.runs.empty()) fetches_.erase(known);
+  const std::vector<WaiterId> waiting(chunk.waiters.begin(), chunk.waiters.end());
+  for (WaiterId waiter : waiting) {
+    Waiter& state = waiters_[waiter];
+    state.there.add(news);
+    advance(waiter, state, out);
+  }
+  dropIfIdle(chunk_id);
+  return out;
+}
+
+FillTable::Outcome FillTable::failed(FetchId id) {
+  Outcome out;
+  auto known = fetches_.find(id);
+  if (known == fetches_.end()) return out;
+  const Fetch fetch = known->second;
+  fetches_.erase(known);
+  Chunk& chunk = chunks_[fetch.chunk];
+  for (std::uint32_t run = fetch.runs.first; run < fetch.runs.end; ++run) chunk.coming.erase(run);
+  for (WaiterId waiter : chunk.waiters) {
+    const RunRange& needs = waiters_[waiter].runs;
+    if (needs.first < fetch.runs.end && fetch.runs.first < needs.end) out.refused.push_back(waiter);
+  }
+  for (WaiterId waiter : out.refused) forget(waiter);
+  dropIfIdle(fetch.chunk);
+  return out;
+}
+
+void FillTable::left(WaiterId waiter) {
+  auto known = waiters_.find(waiter);
+  if (known == waiters_.end()) return;
+  const ChunkId chunk = known->second.chunk;
+  forget(waiter);
+  dropIfIdle(chunk);
+}
+
+// Serves what is contiguous from the waiter's first unserved run.
+void FillTable::advance(WaiterId id, Waiter& waiter, Outcome& out) {
+  std::uint32_t upto = waiter.runs.first;
+  while (upto < waiter.runs.end && waiter.there.has(upto)) ++upto;
+  if (upto == waiter.runs.first) return;
+  waiter.runs.first = upto;
+  out.ready.push_back({id, upto});
+  if (waiter.runs.empty()) forget(id);
+}
+
+void FillTable::forget(WaiterId id) {
+  auto known = waiters_.find(id);
+  chunks_[known->second.chunk].waiters.erase(id);
+  waiters_.erase(known);
+}
+
+void FillTable::dropIfIdle(ChunkId id) {
+  auto known = chunks_.find(id);
+  if (known != chunks_.end() && known->second.coming.empty() && known->second.waiters.empty()) chunks_.erase(known);
+}
+
+}  // namespace forebay::core

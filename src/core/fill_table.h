@@ -1,0 +1,96 @@
+// Single flight: brings each missing run of a chunk to this node once, however many readers ask.
+//
+// It doesn't know where bytes come from (the origin or a peer: that is the Fetch's business, see chunk_server.h), only
+// what is on its way and who waits for it.
+//
+//   wanted    the first reader of a run starts a fetch of it; later ones wait for the same bytes
+//   arrived   bytes are in the arena: every waiter hears how far it can be served (cut-through)
+//   failed    every waiter that still needs a run of that fetch is told; the next one to ask tries again
+//   left      a reader went away; its fetch goes on, because its bytes are already paid for
+//
+// Widening. A request that goes on where present or arriving runs end, or that asks for a quarter of the chunk and
+// more, is taken for a scan: its fetch goes on to the next run that is there or on its way, or to the chunk's end. Any
+// other request fetches only the runs it touches, so a cold random 4 KiB read costs 256 KiB, not 8 MiB.
+//
+// Bounds: `max_fetches` at once, `max_waiters` in all; beyond them a reader is told Busy.
+// Threading: none. The owner calls from one thread at a time. Cost: O(waiters of the chunk) per event.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "base/result.h"
+#include "core/runs.h"
+
+namespace forebay::core {
+
+using WaiterId = std::uint64_t;
+using FetchId = std::uint64_t;
+
+struct FillLimits {
+  std::size_t max_fetches = 1024;   // 1,024 × 256 KiB at least on their way; the arena's room bounds the bytes
+  std::size_t max_waiters = 65536;  // of all chunks; more readers than that at one node is a mistake somewhere
+};
+
+class FillTable {
+ public:
+  struct Start {  // fetch these runs
+    FetchId fetch;
+    ChunkId chunk;
+    RunRange runs;
+    bool operator==(const Start&) const = default;
+  };
+  struct Ready {  // the waiter's runs before `upto` are in the arena
+    WaiterId waiter;
+    std::uint32_t upto;
+    bool operator==(const Ready&) const = default;
+  };
+  struct Outcome {
+    std::vector<Start> starts;
+    std::vector<Ready> ready;       // a waiter whose `upto` is its range's end is served whole, and forgotten
+    std::vector<WaiterId> refused;  // by arrived/failed: with that event's error; by wanted: Busy
+    bool operator==(const Outcome&) const = default;
+  };
+
+  explicit FillTable(FillLimits limits) : limits_(limits) {}
+
+  // `present`: the chunk's runs that are in the arena now; `chunk_runs`: how many it has. A waiter's id is new.
+  Outcome wanted(WaiterId waiter, ChunkId chunk, RunRange runs, const RunSet& present, std::uint32_t chunk_runs);
+  // Of the fetch's runs, those before `upto` have arrived. It ends with its last run.
+  Outcome arrived(FetchId fetch, std::uint32_t upto);
+  Outcome failed(FetchId fetch);
+  void left(WaiterId waiter);
+
+  std::size_t fetches() const { return fetches_.size(); }
+  std::size_t waiters() const { return waiters_.size(); }
+
+ private:
+  struct Fetch {
+    ChunkId chunk;
+    RunRange runs;  // that haven't arrived
+  };
+  struct Waiter {
+    ChunkId chunk;
+    RunRange runs;  // not served yet
+    RunSet there;   // among them: known to be in the arena
+  };
+  struct Chunk {
+    std::map<std::uint32_t, FetchId> coming;  // by run
+    std::set<WaiterId> waiters;
+  };
+  std::vector<RunRange> missing(const Chunk& chunk, RunRange runs, const RunSet& present,
+                                std::uint32_t chunk_runs) const;
+  void advance(WaiterId id, Waiter& waiter, Outcome& out);
+  void forget(WaiterId id);
+  void dropIfIdle(ChunkId chunk);
+
+  FillLimits limits_;
+  FetchId next_fetch_ = 1;
+  std::map<ChunkId, Chunk> chunks_;  // ordered: its order reaches the simulator's event hash
+  std::map<FetchId, Fetch> fetches_;
+  std::map<WaiterId, Waiter> waiters_;
+};
+
+}  // namespace forebay::core

@@ -1,0 +1,154 @@
+// Answers about names (plans, listing pages), found once and used by everybody until their time is over.
+//
+//   wanted    a fresh answer is given at once; otherwise the first to ask starts a fetch, later ones wait for it
+//   answered  whoever waits gets it; it is kept for its time to live (0: only for those who wait)
+//   failed    whoever waits is told; nothing is kept (an absent name is an answer, not a failure)
+//   put       an answer that came with another one (a listing's entries)
+//
+// `revalidate` doesn't take an answer that was fetched before it asked, nor one whose fetch had started before: it
+// starts, or joins, a fetch that starts after it.
+//
+// Bounds: `max_bytes` of kept answers by the caller's estimate (the least recently used leave), `max_waiters`.
+// Pure: no clock, no I/O. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace forebay::core {
+
+struct NameCacheLimits {
+  std::size_t max_bytes = 32 << 20;
+  std::size_t max_waiters = 65536;
+};
+
+template <class Key, class Answer>
+class NameCache {
+ public:
+  using Waiter = std::uint64_t;
+  using Shared = std::shared_ptr<const Answer>;
+
+  struct Found {  // for one who asked
+    Waiter waiter;
+    Shared answer;
+    Duration ttl;  // how much longer it may be used
+  };
+  struct Outcome {
+    std::vector<Found> found;
+    std::vector<Waiter> refused;  // answered by failed(): with its error; by wanted(): Busy
+    std::optional<Key> fetch;     // start fetching this
+  };
+
+  explicit NameCache(NameCacheLimits limits) : limits_(limits) {}
+
+  Outcome wanted(TimePoint now, Waiter waiter, const Key& key, bool revalidate) {
+    Outcome out;
+    if (!revalidate) {
+      auto kept = kept_.find(key);
+      if (kept != kept_.end() && kept->second.until > now) {
+        touch(kept->second);
+        out.found.push_back({waiter, kept->second.answer, kept->second.until - now});
+        return out;
+      }
+    }
+    if (waiters_ >= limits_.max_waiters) {
+      out.refused.push_back(waiter);
+      return out;
+    }
+    ++waiters_;
+    auto [flight, first] = flights_.try_emplace(key);
+    if (first) out.fetch = key;
+    // A fetch that is under way may have read the name before the one who revalidates asked.
+    (first || !revalidate ? flight->second.now : flight->second.next).push_back(waiter);
+    return out;
+  }
+
+  Outcome answered(TimePoint now, const Key& key, Answer answer, Duration ttl, std::size_t bytes) {
+    Outcome out;
+    auto shared = std::make_shared<const Answer>(std::move(answer));
+    keep(now, key, shared, ttl, bytes);
+    for (Waiter waiter : take(key, out)) out.found.push_back({waiter, shared, ttl});
+    return out;
+  }
+
+  Outcome failed(const Key& key) {
+    Outcome out;
+    for (Waiter waiter : take(key, out)) out.refused.push_back(waiter);
+    return out;
+  }
+
+  // Never shortens what is known: a fetch that is under way, or a younger answer, stays as it is.
+  void put(TimePoint now, const Key& key, Answer answer, Duration ttl, std::size_t bytes) {
+    keep(now, key, std::make_shared<const Answer>(std::move(answer)), ttl, bytes);
+  }
+
+  void forget(const Key& key) {
+    auto kept = kept_.find(key);
+    if (kept != kept_.end()) drop(kept);
+  }
+
+  std::size_t bytes() const { return bytes_; }
+  std::size_t size() const { return kept_.size(); }
+  std::size_t waiters() const { return waiters_; }
+
+ private:
+  struct Kept {
+    Shared answer;
+    TimePoint until;
+    std::size_t bytes;
+    typename std::list<Key>::iterator used;
+  };
+  struct Flight {
+    std::vector<Waiter> now;   // wait for the fetch that is under way
+    std::vector<Waiter> next;  // need one that starts later
+  };
+  using KeptAt = typename std::map<Key, Kept>::iterator;
+
+  std::vector<Waiter> take(const Key& key, Outcome& out) {
+    auto flight = flights_.find(key);
+    if (flight == flights_.end()) return {};
+    std::vector<Waiter> waiting = std::move(flight->second.now);
+    waiters_ -= waiting.size();
+    if (flight->second.next.empty()) {
+      flights_.erase(flight);
+    } else {
+      flight->second.now = std::move(flight->second.next);
+      flight->second.next.clear();
+      out.fetch = key;
+    }
+    return waiting;
+  }
+
+  void keep(TimePoint now, const Key& key, Shared answer, Duration ttl, std::size_t bytes) {
+    auto kept = kept_.find(key);
+    if (kept != kept_.end()) drop(kept);
+    if (ttl <= Duration{0} || bytes > limits_.max_bytes) return;
+    used_.push_front(key);
+    kept_.emplace(key, Kept{std::move(answer), now + ttl, bytes, used_.begin()});
+    bytes_ += bytes;
+    while (bytes_ > limits_.max_bytes) drop(kept_.find(used_.back()));
+  }
+
+  void touch(Kept& kept) { used_.splice(used_.begin(), used_, kept.used); }
+  void drop(KeptAt at) {
+    bytes_ -= at->second.bytes;
+    used_.erase(at->second.used);
+    kept_.erase(at);
+  }
+
+  NameCacheLimits limits_;
+  std::map<Key, Kept> kept_;
+  std::list<Key> used_;  // most recently used first
+  std::map<Key, Flight> flights_;
+  std::size_t bytes_ = 0;
+  std::size_t waiters_ = 0;
+};
+
+}  // namespace forebay::core

@@ -1,0 +1,119 @@
+// The reader: whom to ask for something that a slot's owners have (a chunk, a plan, a listing), and what to do with
+// each kind of answer.
+//
+// One walk is one question. It asks the primary; while that can't be reached the alternates, in order; when no owner
+// can be reached, the reader's own node does it (HereInstead), within the origin budget of its host. Redirects are
+// followed at most twice, then some node is asked to relay. Refusals that pass (Busy) are waited out with backoff.
+//
+//   start / step(now, event) -> what to do next
+//
+//   Moved      the asked node is no owner under a newer map: pull that map, choose again (at most 2), then relay
+//   BusyThere  wait (its retry time, or backoff with jitter), then choose again
+//   Lost       couldn't be reached, or was silent for too long: it rests (Peers), choose again without it
+//   BadBytes   the bytes didn't match their checksum: choose again, at most `max_corrupt` times
+//   Refused    a final answer (Gone, NotFound, ...): the question fails with it
+//   Answered   the end
+//
+// Pure: no clock, no I/O. One thread at a time. Bounded: at most `max_asks` questions to peers, then Unavailable.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "core/backoff.h"
+#include "core/peers.h"
+#include "core/slot_map.h"
+
+namespace forebay::core {
+
+struct WalkLimits {
+  std::uint32_t max_redirects = 2;
+  std::uint32_t max_corrupt = 2;
+  std::uint32_t max_asks = 32;
+  Duration map_wait = 100ms;  // for a newer map to arrive after Moved
+  Backoff backoff;
+};
+
+// Events.
+struct Moved {
+  std::uint64_t map_version;
+};
+struct BusyThere {
+  Duration retry_after;
+};
+struct Lost {};
+struct BadBytes {};
+struct Refused {
+  Error error;
+};
+struct Answered {};
+struct MapArrived {};  // the host has a newer map (give it by setMap)
+struct WaitOver {};
+using WalkEvent = std::variant<Moved, BusyThere, Lost, BadBytes, Refused, Answered, MapArrived, WaitOver>;
+
+// What to do next. Exactly one follows from each event that the walk is waiting for; Nothing from others.
+struct Nothing {
+  bool operator==(const Nothing&) const = default;
+};
+struct AskNode {
+  NodeId node;
+  bool relay = false;     // the node shall answer whatever it takes
+  bool fallback = false;  // the primary can't be reached: this alternate fills in its place
+  bool operator==(const AskNode&) const = default;
+};
+struct PullMap {  // from `node`, at least `version`; then MapArrived. WaitOver comes at `until` in any case
+  NodeId node;
+  std::uint64_t version;
+  TimePoint until;
+  bool operator==(const PullMap&) const = default;
+};
+struct WaitUntil {
+  TimePoint until;
+  bool operator==(const WaitUntil&) const = default;
+};
+struct HereInstead {
+  bool operator==(const HereInstead&) const = default;
+};  // this node does it itself, as a fallback
+struct Finished {
+  bool operator==(const Finished&) const = default;
+};
+struct Failed {
+  Error error;
+};
+using WalkAction = std::variant<Nothing, AskNode, PullMap, WaitUntil, HereInstead, Finished, Failed>;
+
+class OwnerWalk {
+ public:
+  struct Question {
+    Slot slot = 0;
+    NodeId self = kNoNode;  // never asked
+    bool may_relay = true;  // false while this node itself relays for a peer: relays don't chain
+    TimePoint deadline = kNever;
+  };
+  OwnerWalk(Question question, WalkLimits limits) : question_(question), limits_(limits) {}
+
+  WalkAction start(TimePoint now, const SlotMap& map, Peers& peers, Random& random);
+  WalkAction step(TimePoint now, const WalkEvent& event, const SlotMap& map, Peers& peers, Random& random);
+
+  NodeId asked() const { return asked_; }
+  bool redirected() const { return redirects_ > 0; }
+
+ private:
+  WalkAction choose(TimePoint now, const SlotMap& map, Peers& peers, Random& random);
+  WalkAction moved(TimePoint now, const Moved& e, const SlotMap& map, Peers& peers, Random& random);
+  WalkAction wait(TimePoint now, Duration at_least, Random& random);
+  WalkAction ask(NodeId node, bool relay, bool fallback);
+
+  Question question_;
+  WalkLimits limits_;
+  NodeId asked_ = kNoNode;
+  std::uint32_t asks_ = 0, redirects_ = 0, corrupt_ = 0, waits_ = 0;
+  std::vector<NodeId> lost_;  // by this walk: not asked again, even when their rest is over
+  bool waiting_ = false;      // for WaitOver or MapArrived
+};
+
+}  // namespace forebay::core

@@ -1,0 +1,45 @@
+// What this node believes of its peers: who can't be reached, and when to try them again.
+//
+// A hint, never a verdict: it only orders whom to ask. A peer that failed rests for 0.5 s, doubling to 30 s, with
+// jitter, so that thousands of readers don't probe a dead node together; the first request after the rest is the probe.
+// A reply of any kind clears it. Pure; one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "core/types.h"
+
+namespace forebay::core {
+
+class Peers {
+ public:
+  explicit Peers(std::uint64_t seed) : random_(seed) {}
+
+  // Whether to ask this node now.
+  bool usable(TimePoint now, NodeId node) const {
+    auto known = resting_.find(node);
+    return known == resting_.end() || known->second.until <= now;
+  }
+  void answered(NodeId node) { resting_.erase(node); }
+  void failed(TimePoint now, NodeId node) {
+    Rest& rest = resting_[node];
+    if (rest.until > now) return;  // several requests failed together: one failure
+    rest.length = rest.length == Duration{0} ? Duration(500ms) : std::min(rest.length * 2, Duration(30s));
+    const auto jitter = static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(rest.length.count()) / 4));
+    rest.until = now + rest.length + Duration(jitter);
+  }
+  std::size_t resting() const { return resting_.size(); }
+
+ private:
+  struct Rest {
+    Duration length{0};
+    TimePoint until = TimePoint::min();
+  };
+  std::map<NodeId, Rest> resting_;  // at most the cell's members
+  Random random_;
+};
+
+}  // namespace forebay::core
