@@ -76,6 +76,10 @@ class Origin {
   virtual void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
                     Callback<ListPage> done) = 0;
 
+  // Whether a directory can be there without names below it (a directory's can; a prefix of an object store can't: a
+  // listing without entries then means that there is nothing).
+  virtual bool hasEmptyDirectories() const { return false; }
+
   // The URL as a person wrote it, without credentials.
   virtual std::string url() const = 0;
 };
