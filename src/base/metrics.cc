@@ -50,7 +50,7 @@ Duration Histogram::quantile(double q) const {
 
 struct Metrics::Family {
   std::string help;
-  char kind;  // c, g, h
+  char kind = 0;  // c, g, h
   std::map<std::string, std::unique_ptr<Counter>> counters;
   std::map<std::string, std::unique_ptr<Gauge>> gauges;
   std::map<std::string, std::unique_ptr<Histogram>> histograms;
@@ -104,15 +104,15 @@ Metrics::Family& Metrics::family(std::string_view name, std::string_view help, c
   return *known->second;
 }
 
-Counter& Metrics::counter(std::string_view name, std::string_view help, Labels labels) {
+Counter& Metrics::counter(std::string_view name, std::string_view help, const Labels& labels) {
   const std::lock_guard lock(mutex_);
   return in(family(name, help, 'c').counters, labels);
 }
-Gauge& Metrics::gauge(std::string_view name, std::string_view help, Labels labels) {
+Gauge& Metrics::gauge(std::string_view name, std::string_view help, const Labels& labels) {
   const std::lock_guard lock(mutex_);
   return in(family(name, help, 'g').gauges, labels);
 }
-Histogram& Metrics::histogram(std::string_view name, std::string_view help, Labels labels) {
+Histogram& Metrics::histogram(std::string_view name, std::string_view help, const Labels& labels) {
   const std::lock_guard lock(mutex_);
   return in(family(name, help, 'h').histograms, labels);
 }

@@ -1,0 +1,45 @@
+# One door to everything. `make` lists it.
+SHELL := /bin/bash
+ORIGIN ?= fake
+MINUTES ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo demo-stop test lint soak bench format clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps:  ## install what the build needs (Debian packages; says which; sudo where not root)
+	@scripts/deps.sh
+
+build: deps  ## the release build: build/release/bin/forebay
+	@scripts/build.sh release
+
+demo: deps  ## five nodes on this machine, without and with Forebay (ORIGIN=fake or azurite)
+	@scripts/build.sh release
+	@scripts/demo.sh "$(ORIGIN)"
+
+demo-stop:  ## stop what `make demo` left running
+	@scripts/demo.sh stop
+
+test:  ## everything that must hold: checks, sanitizers, fuzz targets, clang-tidy, end to end (under 30 minutes)
+	@scripts/deps.sh --test
+	@scripts/test.sh
+
+lint: deps  ## all checks and clang-tidy on all files
+	@scripts/test.sh checks tidy_all
+
+soak:  ## fuzz targets and repeated tests for a long time (MINUTES=60)
+	@scripts/deps.sh --test
+	@scripts/soak.sh "$(MINUTES)"
+
+bench:  ## measure against what the machine can do: build/bench/report.json, bench/RESULTS.md
+	@scripts/deps.sh --test
+	@scripts/build.sh release
+	@bench/run.sh
+
+format:  ## clang-format on every C++ file
+	@git ls-files -- '*.cc' '*.h' | xargs -r clang-format-19 -i
+
+clean:  ## remove build/ (and nothing else)
+	@rm -rf build
