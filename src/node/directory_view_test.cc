@@ -1,0 +1,73 @@
+#include "node/directory_view.h"
+
+#include <gtest/gtest.h>
+
+namespace forebay::node {
+namespace {
+
+using origin::ListEntry;
+using origin::ListPage;
+
+ListEntry object(std::string name) {
+  return {.name = std::move(name), .directory = false, .info = {7, "v", 9}};
+}
+ListEntry prefix(std::string name) {
+  return {.name = std::move(name), .directory = true, .info = {}};
+}
+
+std::vector<std::string> shown(const ViewPage& page) {
+  std::vector<std::string> all;
+  for (const auto& e : page.entries) all.push_back(e.name + (e.directory ? "/" : ""));
+  return all;
+}
+using Names = std::vector<std::string>;
+
+TEST(DirectoryView, thePrefixWinsOverAnObjectOfItsName) {
+  const auto page = viewOf({{object("a"), object("a-1"), prefix("a"), object("b")}, ""}, {}, true);
+  EXPECT_EQ(shown(page), (Names{"a-1", "a/", "b"}));
+  EXPECT_EQ(page.hidden, Names{"a"});
+  EXPECT_TRUE(page.last);
+}
+
+TEST(DirectoryView, alsoWhenTheyAreOnDifferentPages) {
+  const auto first = viewOf({{object("a"), object("a-1")}, "more"}, {}, true);
+  EXPECT_EQ(shown(first), Names{});
+  const auto cursor = ViewCursor::decode(first.next.encode());
+  ASSERT_TRUE(cursor);
+  EXPECT_EQ(cursor->origin_next, "more");
+  const auto second = viewOf({{object("a-2"), prefix("a"), object("c")}, "end"}, *cursor, true);
+  EXPECT_EQ(shown(second), (Names{"a-1", "a-2", "a/"}));
+  EXPECT_EQ(second.hidden, Names{"a"});
+  const auto third = viewOf({{}, ""}, *ViewCursor::decode(second.next.encode()), true);
+  EXPECT_EQ(shown(third), Names{"c"});
+  EXPECT_EQ(third.entries[0].info.size, 7U);
+  EXPECT_EQ(third.entries[0].info.version, "v");
+}
+
+TEST(DirectoryView, namesThatPosixCantHoldAreHiddenAndTheMarkerIsNoName) {
+  const std::string longest(255, 'x'), too_long(256, 'x'), nul("a\0b", 3);
+  const auto page =
+      viewOf({{object(""), prefix(""), prefix("."), prefix(".."), object(nul), object(longest), object(too_long)}, ""},
+             {}, true);
+  EXPECT_EQ(shown(page), Names{longest});
+  EXPECT_EQ(page.hidden, (Names{"", ".", "..", nul, too_long}));
+}
+
+TEST(DirectoryView, aDirectoryOriginsObjectsNeedNotWait) {
+  const auto page = viewOf({{object("a")}, "a"}, {}, false);
+  EXPECT_EQ(shown(page), Names{"a"});
+}
+
+TEST(DirectoryView, aMalformedCursorIsAnError) {
+  for (std::string_view text : {"x", "12345678", "\x01\0\0\0\0\0\0\0", "\xff\xff\xff\xff\xff\xff\xff\xff"})
+    EXPECT_EQ(ViewCursor::decode(text).error().code, Code::InvalidArgument) << text.size();
+  EXPECT_EQ(ViewCursor::decode(ViewCursor{}.encode() + "x").error().code, Code::InvalidArgument);
+}
+
+TEST(DirectoryView, posixPathsHaveProperComponents) {
+  for (const char* path : {"", "a", "a/b c/%", "..a/b.."}) EXPECT_TRUE(posixPath(path)) << path;
+  for (const char* path : {"/", "/a", "a/", "a//b", ".", "a/../b"}) EXPECT_FALSE(posixPath(path)) << path;
+}
+
+}  // namespace
+}  // namespace forebay::node
