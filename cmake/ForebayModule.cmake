@@ -11,6 +11,10 @@ target_compile_options(forebay_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
   -Wcast-align -Wunused -Woverloaded-virtual -Wimplicit-fallthrough -Wextra-semi -Werror
   -Wno-gnu-statement-expression -Wno-gnu-statement-expression-from-macro-expansion
+  # What a designated initialiser leaves out has its default: that is what options structs are for.
+  -Wno-missing-designated-field-initializers
+  # libstdc++ 12's own std::stable_sort calls a function that it marks as deprecated, and clang-19 blames the caller.
+  -Wno-deprecated-declarations
   -fno-omit-frame-pointer)
 target_include_directories(forebay_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 if(FOREBAY_SANITIZE)
@@ -26,7 +30,7 @@ find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_PCH_EXTSUM=1 ${CCACHE})
 endif()
 
 file(WRITE ${CMAKE_BINARY_DIR}/pch.cc "// Anchor of the precompiled header.\n")
@@ -36,6 +40,20 @@ target_compile_options(forebay_pch PUBLIC -Xclang -fno-pch-timestamp)
 target_precompile_headers(forebay_pch PRIVATE
   <algorithm> <array> <atomic> <chrono> <cstddef> <cstdint> <cstring> <deque> <expected> <functional> <map> <memory>
   <mutex> <optional> <span> <string> <string_view> <unordered_map> <utility> <variant> <vector>)
+
+# A precompiled header holds the path of its build directory, so by its bytes no two trees would share a cached object.
+# ccache takes this sum instead: the compiler and the headers' text. The options are on every command line anyway.
+# For the same reason the header's own absolute path leaves the command line: -include-pch alone does what is needed.
+set(CMAKE_CXX_COMPILE_OPTIONS_USE_PCH "-include-pch;<PCH_FILE>")
+get_target_property(pch_headers forebay_pch PRECOMPILE_HEADERS)
+list(TRANSFORM pch_headers PREPEND "#include " OUTPUT_VARIABLE pch_text)
+list(JOIN pch_text "\n" pch_text)
+file(WRITE ${CMAKE_BINARY_DIR}/CMakeFiles/pch_sum.cc "${pch_text}\n")
+execute_process(
+  COMMAND ${CMAKE_CXX_COMPILER} -std=c++23 -E -P ${CMAKE_BINARY_DIR}/CMakeFiles/pch_sum.cc
+  OUTPUT_VARIABLE pch_text COMMAND_ERROR_IS_FATAL ANY)
+string(SHA256 pch_sum "${CMAKE_CXX_COMPILER_VERSION}${pch_text}")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/CMakeFiles/forebay_pch.dir/cmake_pch.hxx.pch.sum CONTENT "@pch_sum@\n" @ONLY)
 
 function(forebay_module NAME)
   cmake_parse_arguments(ARG "" "" "DEPS;TEST_DEPS" ${ARGN})

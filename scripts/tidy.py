@@ -12,6 +12,7 @@ import concurrent.futures
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -25,22 +26,16 @@ TIDY_DATABASE = ROOT / "build" / "tidy"
 
 
 def without_pch(arguments):
-    """A compile command without what clang-tidy can't use: our precompiled header is made by another program's
-    options, and a stale one would be an error; the launcher is no compiler; the rest costs time for nothing."""
+    """A compile command without what clang-tidy can't use or doesn't need: the precompiled header (it may be stale, or
+    not yet made) and the sanitizers (they change no finding and cost time)."""
     kept, skip = [], 0
     for index, argument in enumerate(arguments):
+        following = arguments[index + 1] if index + 1 < len(arguments) else ""
         if skip:
             skip -= 1
-        elif argument == "-Xclang" and index + 1 < len(arguments):
-            following = arguments[index + 1]
-            # "-Xclang -include-pch -Xclang FILE", "-Xclang -include -Xclang FILE", "-Xclang -fno-pch-timestamp"
-            if following in ("-include-pch", "-include"):
-                skip = 3
-            elif following == "-fno-pch-timestamp":
-                skip = 1
-            else:
-                kept.append(argument)
-        elif argument == "-Winvalid-pch" or argument.startswith("-fsanitize") or argument.startswith("-fno-sanitize"):
+        elif argument == "-include-pch" or (argument, following) == ("-Xclang", "-fno-pch-timestamp"):
+            skip = 1
+        elif argument == "-Winvalid-pch" or argument.startswith(("-fsanitize", "-fno-sanitize")):
             continue
         else:
             kept.append(argument)
@@ -55,16 +50,10 @@ def compiler_first(arguments):
     return arguments
 
 
-def split(command):
-    import shlex
-
-    return shlex.split(command)
-
-
 def write_database(tree):
     entries = json.loads((tree / "compile_commands.json").read_text())
     for entry in entries:
-        arguments = entry.pop("arguments", None) or split(entry.pop("command"))
+        arguments = entry.pop("arguments", None) or shlex.split(entry.pop("command"))
         entry["arguments"] = without_pch(compiler_first(arguments))
     TIDY_DATABASE.mkdir(parents=True, exist_ok=True)
     (TIDY_DATABASE / "compile_commands.json").write_text(json.dumps(entries))
