@@ -39,17 +39,38 @@ bool ChunkServer::direct(FetchId fetch) const {
          !known->second.relayed_ask;
 }
 
+// What this node is to who asks for that slot.
+ChunkServer::Role ChunkServer::roleFor(const Want& e) const {
+  const Owners owners = map_->owners(e.slot);
+  if (owners.primary() == self_) return Role::Primary;
+  // Who chose this node under a newer map knows better who owns the slot: serve, and catch up. Who asks for an answer
+  // at any price didn't choose it for that.
+  const bool chosen_by_newer_map = e.map_version > map_->version() && !e.must_answer;
+  if (e.fallback && (owners.has(self_) || chosen_by_newer_map)) return Role::Fallback;
+  return chosen_by_newer_map ? Role::Primary : Role::Reader;
+}
+
 void ChunkServer::want(TimePoint now, const Want& e, ServerActions& out) {
+  if (e.map_version > map_->version() && e.asker != kNoNode) out.emplace_back(WantMap{e.asker, e.map_version});
+  if (e.runs.empty() || e.runs.end > e.chunk_runs || e.chunk_runs > kMaxRuns) {
+    refuse(e.waiter, Refusal::Failed, {Code::InvalidArgument, "that range isn't inside its chunk", 0}, out);
+    return;
+  }
+  bool whole = true;
+  for (std::uint32_t run = e.runs.first; run < e.runs.end; ++run) whole = whole && e.present.has(run);
+  if (whole) {  // a node serves what it holds, whoever owns it
+    out.emplace_back(Serve{e.waiter, e.runs.end});
+    return;
+  }
   if (e.no_fill) {
     refuse(e.waiter, Refusal::Miss, {Code::NotFound, "this node doesn't hold it", 0}, out);
     return;
   }
-  // Who asks under a newer map knows better who owns the chunk: serve, and catch up.
-  const bool asker_is_ahead = e.map_version > map_->version();
-  if (asker_is_ahead && e.asker != kNoNode) out.emplace_back(WantMap{e.asker, e.map_version});
-  const Owners owners = map_->owners(e.slot);
-  const bool may_fill = owners.primary() == self_ || asker_is_ahead || (e.fallback && owners.has(self_));
-  if (!may_fill && !e.must_answer) {
+  if (e.deadline <= now) {
+    refuse(e.waiter, Refusal::Failed, {Code::DeadlineExceeded, "the request's deadline was over when it came", 0}, out);
+    return;
+  }
+  if (roleFor(e) == Role::Reader && !e.must_answer) {
     refuse(e.waiter, Refusal::Moved, {Code::Unavailable, "another node owns it", 0}, out);
     return;
   }
@@ -69,24 +90,22 @@ void ChunkServer::startFetch(TimePoint now, const FillTable::Start& start, const
   fetch.chunk = start.chunk;
   fetch.slot = cause.slot;
   fetch.runs = start.runs;
-  const Owners owners = map_->owners(cause.slot);
-  fetch.owner = owners.has(self_) || cause.map_version > map_->version();
-  if (owners.primary() == self_ || cause.map_version > map_->version()) {
-    fillHere(start.fetch, fetch, false, out);
-  } else if (cause.fallback && owners.has(self_)) {
-    fillHere(start.fetch, fetch, true, out);
-  } else {
-    fetch.walk.emplace(
-        OwnerWalk::Question{
-            .slot = cause.slot, .self = self_, .may_relay = !cause.relayed, .deadline = now + limits_.fetch_deadline},
-        limits_.walk);
-    follow(now, start.fetch, fetch.walk->start(now, *map_, peers_, random_), out);
+  const Role role = roleFor(cause);
+  fetch.owner = role != Role::Reader || map_->owners(cause.slot).has(self_);
+  if (role != Role::Reader) {
+    fillHere(now, start.fetch, fetch, role == Role::Fallback, out);
+    return;
   }
+  fetch.deadline = now + limits_.fetch_deadline;
+  fetch.walk.emplace(
+      OwnerWalk::Question{.slot = cause.slot, .self = self_, .may_relay = !cause.relayed, .deadline = fetch.deadline},
+      limits_.walk);
+  follow(now, start.fetch, fetch.walk->start(now, *map_, peers_, random_), out);
 }
 
-void ChunkServer::fillHere(FetchId id, Fetch& fetch, bool fallback, ServerActions& out) {
-  arm(fetch, id, kNever);
+void ChunkServer::fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out) {
   fetch.asking = false;
+  arm(fetch, id, now + limits_.silence / 4);
   if (fallback) {
     if (fallback_active_ >= limits_.max_fallback_fills) {
       fetch.source = Source::Queued;
@@ -102,6 +121,11 @@ void ChunkServer::fillHere(FetchId id, Fetch& fetch, bool fallback, ServerAction
 
 void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, ServerActions& out) {
   Fetch& fetch = fetches_.at(id);
+  const bool ends = std::holds_alternative<Finished>(action) || std::holds_alternative<Failed>(action);
+  if (!ends && fills_.waiting(id).empty()) {
+    failFetch(now, id, {Code::Cancelled, "nobody waits for it any more", 0}, out);
+    return;
+  }
   std::visit(
       Overloaded{
           [](const Nothing&) {},
@@ -110,7 +134,7 @@ void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, Se
             fetch.source = Source::Peer;
             fetch.asking = true;
             fetch.relayed_ask = a.relay;
-            arm(fetch, id, now + limits_.silence);
+            arm(fetch, id, std::min(now + limits_.silence, fetch.deadline));
             out.emplace_back(FetchFromPeer{id, fetch.attempt, a.node, fetch.chunk, fetch.runs, a.relay, a.fallback});
           },
           [&](const PullMap& a) {
@@ -122,13 +146,14 @@ void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, Se
             fetch.asking = false;
             arm(fetch, id, a.until);
           },
-          [&](const HereInstead&) { fillHere(id, fetch, true, out); },
-          [&](const Finished&) {
-            // The peer says that it sent everything; what hasn't arrived by now was refused by the arena.
-            if (!fetch.runs.empty())
-              failFetch(id, fetch.last_error.value_or(Error{Code::Unavailable, "a peer sent less than asked", 0}), out);
+          [&](const HereInstead&) {
+            const Owners owners = map_->owners(fetch.slot);  // of a map that may be newer than the fetch
+            fetch.owner = owners.has(self_);
+            fillHere(now, id, fetch, owners.primary() != self_, out);
           },
-          [&](const Failed& a) { failFetch(id, a.error, out); },
+          // It says that it sent everything. What hasn't arrived by now was refused by the arena, or never sent.
+          [&](const Finished&) { failFetch(now, id, {Code::Unavailable, "a peer sent less than asked", 0}, out); },
+          [&](const Failed& a) { failFetch(now, id, a.error, out); },
       },
       action);
 }
@@ -137,18 +162,28 @@ void ChunkServer::got(TimePoint now, const Got& e, ServerActions& out) {
   auto known = fetches_.find(e.fetch);
   if (known == fetches_.end()) return;
   Fetch& fetch = known->second;
-  if (e.upto <= fetch.runs.first) return;
+  if (fetch.asking) {
+    peers_.answered(fetch.walk->asked());
+    arm(fetch, e.fetch, std::min(now + limits_.silence, fetch.deadline));
+  }
+  if (e.upto <= fetch.runs.first) {
+    if (fetch.asking) tellStillFilling(e.fetch, out);
+    return;
+  }
   fetch.runs.first = std::min(e.upto, fetch.runs.end);
-  if (fetch.asking) arm(fetch, e.fetch, now + limits_.silence);
   const auto outcome = fills_.arrived(e.fetch, e.upto);
-  if (fetch.runs.empty()) endFetch(e.fetch, out);
+  if (fetch.runs.empty()) endFetch(now, e.fetch, out);
   deliver(outcome, out);
 }
 
-void ChunkServer::originDone(TimePoint, const OriginDone& e, ServerActions& out) {
+void ChunkServer::tellStillFilling(FetchId id, ServerActions& out) {
+  for (const auto& [waiter, upto] : fills_.waiting(id)) out.emplace_back(Serve{waiter, upto});
+}
+
+void ChunkServer::originDone(TimePoint now, const OriginDone& e, ServerActions& out) {
   auto known = fetches_.find(e.fetch);
-  if (known == fetches_.end()) return;  // its last Got ended it
-  failFetch(e.fetch, e.error.value_or(Error{Code::Corrupt, "the origin sent less than it said", 0}), out);
+  if (known == fetches_.end() || known->second.source != Source::Origin) return;  // its last Got ended it
+  failFetch(now, e.fetch, e.error.value_or(Error{Code::Corrupt, "the origin sent less than it said", 0}), out);
 }
 
 void ChunkServer::peerSaid(TimePoint now, const PeerSaid& e, ServerActions& out) {
@@ -182,25 +217,41 @@ void ChunkServer::tick(TimePoint now, ServerActions& out) {
              out);
       continue;
     }
-    Fetch& fetch = fetches_.at(id);
-    fetch.due = kNever;
-    if (fetch.asking) {
-      out.emplace_back(StopPeer{id, fetch.attempt});
-      fetch.asking = false;
-      follow(now, id, fetch.walk->step(now, Lost{}, *map_, peers_, random_), out);
-    } else {
-      follow(now, id, fetch.walk->step(now, WaitOver{}, *map_, peers_, random_), out);
-    }
+    fetches_.at(id).due = kNever;
+    timerOf(now, id, out);
   }
 }
 
-void ChunkServer::failFetch(FetchId id, const Error& error, ServerActions& out) {
+void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
+  Fetch& fetch = fetches_.at(id);
+  if (fetch.source == Source::Queued && fills_.waiting(id).empty()) {
+    failFetch(now, id, {Code::Cancelled, "nobody waits for it any more", 0}, out);
+    return;
+  }
+  if (fetch.source != Source::Peer) {
+    tellStillFilling(id, out);
+    arm(fetch, id, now + limits_.silence / 4);
+    return;
+  }
+  if (!fetch.asking) {
+    follow(now, id, fetch.walk->step(now, WaitOver{}, *map_, peers_, random_), out);
+    return;
+  }
+  out.emplace_back(StopPeer{id, fetch.attempt});
+  fetch.asking = false;
+  if (now >= fetch.deadline)  // it did say that it was filling: slow, not lost
+    failFetch(now, id, {Code::DeadlineExceeded, "the owner didn't send the bytes before the fetch's deadline", 0}, out);
+  else
+    follow(now, id, fetch.walk->step(now, Lost{}, *map_, peers_, random_), out);
+}
+
+void ChunkServer::failFetch(TimePoint now, FetchId id, const Error& error, ServerActions& out) {
   const auto outcome = fills_.failed(id);
-  endFetch(id, out);
+  endFetch(now, id, out);
   for (WaiterId waiter : outcome.refused) refuse(waiter, refusalOf(error), error, out);
 }
 
-void ChunkServer::endFetch(FetchId id, ServerActions& out) {
+void ChunkServer::endFetch(TimePoint now, FetchId id, ServerActions& out) {
   Fetch& fetch = fetches_.at(id);
   arm(fetch, id, kNever);
   if (fetch.source == Source::Queued) std::erase(fallback_queue_, id);
@@ -208,14 +259,19 @@ void ChunkServer::endFetch(FetchId id, ServerActions& out) {
   fetches_.erase(id);
   if (!frees) return;
   --fallback_active_;
-  startQueuedFallbacks(out);
+  startQueuedFallbacks(now, out);
 }
 
-void ChunkServer::startQueuedFallbacks(ServerActions& out) {
+void ChunkServer::startQueuedFallbacks(TimePoint now, ServerActions& out) {
   while (!fallback_queue_.empty() && fallback_active_ < limits_.max_fallback_fills) {
     const FetchId id = fallback_queue_.front();
     fallback_queue_.pop_front();
-    fillHere(id, fetches_.at(id), true, out);
+    Fetch& fetch = fetches_.at(id);
+    fetch.source = Source::Origin;  // out of the queue
+    if (fills_.waiting(id).empty())
+      failFetch(now, id, {Code::Cancelled, "nobody waits for it any more", 0}, out);
+    else
+      fillHere(now, id, fetch, true, out);
   }
 }
 

@@ -5,7 +5,7 @@
 // (FillTable), and everybody who waits for it is served while it arrives.
 //
 //   Want       a reader needs runs of a chunk
-//   Got        runs of a fetch are in the arena, whoever they came from
+//   Got        runs of a fetch are in the arena, whoever they came from; or a peer said that they are on their way
 //   OriginDone, PeerSaid     how a fetch's attempt ended
 //   Left       a reader went away
 //   NewMap, Tick             the slot table changed; time passed
@@ -14,7 +14,14 @@
 // at most a quarter of the origin's concurrency (`max_fallback_fills`) and wait in line for it: a cell that lost many
 // nodes mustn't turn every reader into a client of the origin.
 //
-// Silence: a peer that sends nothing for `silence` is Lost: paused, cut off or overloaded, it costs that long once.
+// Silence: a peer that sends nothing for `silence` is Lost: paused, cut off or overloaded, it costs that long once. A
+// slow origin isn't silence: while a fill waits for it, everybody who waits for the fill is told so four times within
+// `silence` (a Serve that adds nothing: the node sends a peer an empty FILLING frame), and a node that is told so by
+// the peer it asked (a Got that adds nothing) passes it on. Otherwise each owner in turn would be given up and fill the
+// same bytes again from an origin that is slow already. The word starts at a fill only, so that nodes that wait for
+// each other in a circle, which maps that differ can make, still hear silence.
+//
+// A fetch outlives the readers who wanted it while its bytes are coming; it isn't tried again for nobody.
 //
 // Pure: no clock, no I/O; the node and the simulator run the same code. One thread at a time. Call step() with Tick
 // at wakeAt().
@@ -64,7 +71,7 @@ struct Want {
 struct Got {
   FetchId fetch;
   std::uint32_t upto;
-};  // the fetch's runs before `upto`
+};  // the fetch's runs before `upto`. Nothing new (0 will do): the asked peer said that it is filling
 struct OriginDone {
   FetchId fetch;
   std::optional<Error> error;
@@ -84,7 +91,9 @@ struct Tick {};
 using ServerEvent = std::variant<Want, Got, OriginDone, PeerSaid, Left, NewMap, Tick>;
 
 // Actions.
-struct Serve {  // the waiter's runs before `upto` are in the arena; at its range's end it is done
+// The waiter's runs before `upto` are in the arena; at its range's end it is done. `upto` may be what it was: nothing
+// new, but the bytes are on their way, and a waiter that is a peer must hear it.
+struct Serve {
   WaiterId waiter;
   std::uint32_t upto;
   bool operator==(const Serve&) const = default;
@@ -150,10 +159,12 @@ class ChunkServer {
     std::uint32_t attempt = 0;
     bool asking = false;  // a peer's answer is awaited
     bool relayed_ask = false;
-    TimePoint due = kNever;  // of its timer: silence, or the end of a wait
+    TimePoint due = kNever;       // of its timer: silence, the end of a wait, or the next word to those who wait
+    TimePoint deadline = kNever;  // of its walk
     std::optional<OwnerWalk> walk;
-    std::optional<Error> last_error;
   };
+  enum class Role : std::uint8_t { Primary, Fallback, Reader };
+  Role roleFor(const Want& e) const;
   enum class Timer : std::uint8_t { Waiter, Fetch };
   struct Waiting {
     TimePoint deadline;
@@ -169,10 +180,12 @@ class ChunkServer {
 
   void startFetch(TimePoint now, const FillTable::Start& start, const Want& cause, ServerActions& out);
   void follow(TimePoint now, FetchId id, const WalkAction& action, ServerActions& out);
-  void fillHere(FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
-  void failFetch(FetchId id, const Error& error, ServerActions& out);
-  void endFetch(FetchId id, ServerActions& out);
-  void startQueuedFallbacks(ServerActions& out);
+  void fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
+  void timerOf(TimePoint now, FetchId id, ServerActions& out);
+  void tellStillFilling(FetchId id, ServerActions& out);
+  void failFetch(TimePoint now, FetchId id, const Error& error, ServerActions& out);
+  void endFetch(TimePoint now, FetchId id, ServerActions& out);
+  void startQueuedFallbacks(TimePoint now, ServerActions& out);
   void deliver(const FillTable::Outcome& outcome, ServerActions& out);
   void refuse(WaiterId waiter, Refusal why, Error error, ServerActions& out);
   void forgetWaiter(WaiterId waiter);

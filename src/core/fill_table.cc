@@ -72,13 +72,31 @@ FillTable::Outcome FillTable::failed(FetchId id) {
   fetches_.erase(known);
   Chunk& chunk = chunks_[fetch.chunk];
   for (std::uint32_t run = fetch.runs.first; run < fetch.runs.end; ++run) chunk.coming.erase(run);
-  for (WaiterId waiter : chunk.waiters) {
-    const RunRange& needs = waiters_[waiter].runs;
-    if (needs.first < fetch.runs.end && fetch.runs.first < needs.end) out.refused.push_back(waiter);
-  }
+  out.refused = whoNeeds(fetch);
   for (WaiterId waiter : out.refused) forget(waiter);
   dropIfIdle(fetch.chunk);
   return out;
+}
+
+std::vector<FillTable::Ready> FillTable::waiting(FetchId id) const {
+  std::vector<Ready> all;
+  auto known = fetches_.find(id);
+  if (known == fetches_.end()) return all;
+  for (WaiterId waiter : whoNeeds(known->second)) all.push_back({waiter, waiters_.at(waiter).runs.first});
+  return all;
+}
+
+bool FillTable::Waiter::needs(RunRange range) const {
+  for (std::uint32_t run = std::max(range.first, runs.first); run < std::min(range.end, runs.end); ++run)
+    if (!there.has(run)) return true;
+  return false;
+}
+
+std::vector<WaiterId> FillTable::whoNeeds(const Fetch& fetch) const {
+  std::vector<WaiterId> all;
+  for (WaiterId waiter : chunks_.at(fetch.chunk).waiters)
+    if (waiters_.at(waiter).needs(fetch.runs)) all.push_back(waiter);
+  return all;
 }
 
 void FillTable::left(WaiterId waiter) {

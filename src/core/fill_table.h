@@ -56,13 +56,16 @@ class FillTable {
 
   explicit FillTable(FillLimits limits) : limits_(limits) {}
 
-  // `present`: the chunk's runs that are in the arena now; `chunk_runs`: how many it has. A waiter's id is new.
+  // `present`: the chunk's runs that are in the arena now; `chunk_runs`: how many it has. A waiter's id is new, its
+  // range isn't empty and lies in the chunk.
   Outcome wanted(WaiterId waiter, ChunkId chunk, RunRange runs, const RunSet& present, std::uint32_t chunk_runs);
   // Of the fetch's runs, those before `upto` have arrived. It ends with its last run.
   Outcome arrived(FetchId fetch, std::uint32_t upto);
   Outcome failed(FetchId fetch);
   void left(WaiterId waiter);
 
+  // Who needs runs of this fetch, and how far each is served.
+  std::vector<Ready> waiting(FetchId fetch) const;
   std::size_t fetches() const { return fetches_.size(); }
   std::size_t waiters() const { return waiters_.size(); }
 
@@ -75,6 +78,7 @@ class FillTable {
     ChunkId chunk;
     RunRange runs;  // not served yet
     RunSet there;   // among them: known to be in the arena
+    bool needs(RunRange range) const;
   };
   struct Chunk {
     std::map<std::uint32_t, FetchId> coming;  // by run
@@ -85,6 +89,7 @@ class FillTable {
   void advance(WaiterId id, Waiter& waiter, Outcome& out);
   void forget(WaiterId id);
   void dropIfIdle(ChunkId chunk);
+  std::vector<WaiterId> whoNeeds(const Fetch& fetch) const;
 
   FillLimits limits_;
   FetchId next_fetch_ = 1;

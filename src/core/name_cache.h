@@ -84,8 +84,10 @@ class NameCache {
     return out;
   }
 
-  // Never shortens what is known: a fetch that is under way, or a younger answer, stays as it is.
+  // Never shortens what is known: a fetch that is under way, or an answer that may be used longer, stays as it is.
   void put(TimePoint now, const Key& key, Answer answer, Duration ttl, std::size_t bytes) {
+    auto kept = kept_.find(key);
+    if (kept != kept_.end() && kept->second.until >= endOf(now, ttl)) return;
     keep(now, key, std::make_shared<const Answer>(std::move(answer)), ttl, bytes);
   }
 
@@ -131,11 +133,13 @@ class NameCache {
     if (kept != kept_.end()) drop(kept);
     if (ttl <= Duration{0} || bytes > limits_.max_bytes) return;
     used_.push_front(key);
-    kept_.emplace(key, Kept{std::move(answer), now + ttl, bytes, used_.begin()});
+    kept_.emplace(key, Kept{std::move(answer), endOf(now, ttl), bytes, used_.begin()});
     bytes_ += bytes;
     while (bytes_ > limits_.max_bytes) drop(kept_.find(used_.back()));
   }
 
+  // A frozen mount's answers live for ever: Duration::max() must not wrap around.
+  static TimePoint endOf(TimePoint now, Duration ttl) { return ttl > kNever - now ? kNever : now + ttl; }
   void touch(Kept& kept) { used_.splice(used_.begin(), used_, kept.used); }
   void drop(KeptAt at) {
     bytes_ -= at->second.bytes;

@@ -55,7 +55,8 @@ struct MapArrived {};  // the host has a newer map (give it by setMap)
 struct WaitOver {};
 using WalkEvent = std::variant<Moved, BusyThere, Lost, BadBytes, Refused, Answered, MapArrived, WaitOver>;
 
-// What to do next. Exactly one follows from each event that the walk is waiting for; Nothing from others.
+// What to do next. Exactly one follows from each event that the walk is waiting for (after AskNode an answer or Lost,
+// after PullMap and WaitUntil MapArrived or WaitOver); Nothing from others: they are late, not wrong.
 struct Nothing {
   bool operator==(const Nothing&) const = default;
 };
@@ -77,7 +78,7 @@ struct WaitUntil {
 };
 struct HereInstead {
   bool operator==(const HereInstead&) const = default;
-};  // this node does it itself, as a fallback
+};  // this node does it itself, as a fallback (unless its map has it as the primary by now). The walk is over
 struct Finished {
   bool operator==(const Finished&) const = default;
 };
@@ -103,17 +104,20 @@ class OwnerWalk {
   bool redirected() const { return redirects_ > 0; }
 
  private:
-  WalkAction choose(TimePoint now, const SlotMap& map, Peers& peers, Random& random);
+  WalkAction choose(TimePoint now, const SlotMap& map, Peers& peers);
   WalkAction moved(TimePoint now, const Moved& e, const SlotMap& map, Peers& peers, Random& random);
   WalkAction wait(TimePoint now, Duration at_least, Random& random);
-  WalkAction ask(NodeId node, bool relay, bool fallback);
+  WalkAction ask(TimePoint now, NodeId node, bool relay, bool fallback, Peers& peers);
+  WalkAction answer(TimePoint now, const WalkEvent& event, const SlotMap& map, Peers& peers, Random& random);
+  WalkAction finish(WalkAction last);
 
   Question question_;
   WalkLimits limits_;
   NodeId asked_ = kNoNode;
   std::uint32_t asks_ = 0, redirects_ = 0, corrupt_ = 0, waits_ = 0;
   std::vector<NodeId> lost_;  // by this walk: not asked again, even when their rest is over
-  bool waiting_ = false;      // for WaitOver or MapArrived
+  enum class State : std::uint8_t { Asking, Waiting, Over };
+  State state_ = State::Over;
 };
 
 }  // namespace forebay::core

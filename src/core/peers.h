@@ -1,8 +1,9 @@
 // What this node believes of its peers: who can't be reached, and when to try them again.
 //
 // A hint, never a verdict: it only orders whom to ask. A peer that failed rests for 0.5 s, doubling to 30 s, with
-// jitter, so that thousands of readers don't probe a dead node together; the first request after the rest is the probe.
-// A reply of any kind clears it. Pure; one thread at a time.
+// jitter, so that thousands of readers don't probe a dead node together. The first request after the rest is the probe:
+// while it waits for an answer (2 s at most) the others still stay away, so that a silent node costs one request its
+// time, not all of them. A reply of any kind clears it. Pure; one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,17 @@ class Peers {
     auto known = resting_.find(node);
     return known == resting_.end() || known->second.until <= now;
   }
+  void asked(TimePoint now, NodeId node) {
+    auto known = resting_.find(node);
+    if (known == resting_.end() || known->second.until > now) return;
+    known->second.probing = true;
+    known->second.until = now + Duration(2s);
+  }
   void answered(NodeId node) { resting_.erase(node); }
   void failed(TimePoint now, NodeId node) {
     Rest& rest = resting_[node];
-    if (rest.until > now) return;  // several requests failed together: one failure
+    if (rest.until > now && !rest.probing) return;  // several requests failed together: one failure
+    rest.probing = false;
     rest.length = rest.length == Duration{0} ? Duration(500ms) : std::min(rest.length * 2, Duration(30s));
     const auto jitter = static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(rest.length.count()) / 4));
     rest.until = now + rest.length + Duration(jitter);
@@ -37,6 +45,7 @@ class Peers {
   struct Rest {
     Duration length{0};
     TimePoint until = TimePoint::min();
+    bool probing = false;  // `until` is the end of a probe, not of a rest
   };
   std::map<NodeId, Rest> resting_;  // at most the cell's members
   Random random_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <set>
+#include <string_view>
 
 #include "base/hash.h"
 
@@ -16,12 +18,17 @@ Status check(const std::vector<Member>& members) {
                 fmt::format("a cell has at most {} members, not {}", kMaxMembers, members.size()));
   for (std::size_t i = 0; i < members.size(); ++i) {
     const Member& m = members[i];
+    if (m.id == kNoNode) return fail(Code::InvalidArgument, fmt::format("member {} has no id", m.name));
     if (m.weight < 1 || m.weight > 1000)
       return fail(Code::InvalidArgument, fmt::format("member {}: weight {} is not from 1 to 1000", m.name, m.weight));
     if (i > 0 && members[i - 1].id == m.id)
       return fail(Code::InvalidArgument, fmt::format("members {} and {} have the same id: give one another name",
                                                      members[i - 1].name, m.name));
   }
+  std::set<std::string_view> names;
+  for (const Member& m : members)
+    if (!names.insert(m.name).second)
+      return fail(Code::InvalidArgument, fmt::format("two members have the name {}", m.name));
   return {};
 }
 

@@ -8,8 +8,10 @@
 // The algorithm. Each slot ranks the members by mix64(member id, slot): rendezvous hashing, so that a change of members
 // moves few slots. Its primary is the best-ranked member that has not yet reached its quota (slots in proportion to
 // weight, exactly, by largest remainder); its alternates are the next best-ranked ones in other domains.
+// Measured: one of n equal members that joins or leaves moves 1.0/n of the slots' primaries up to 20 members, 1.35/n at
+// 100; at 1,000 the exact quotas cost 5/n, which is 0.5% of the slots.
 //
-// Cost: build is O(slots × members), 65,536 × 5,000 in about a second; owners() is one load of 6 bytes.
+// Cost: build is O(slots × members), 65,536 × 2,000 in 0.6 s; owners() is one load of 6 bytes.
 // Immutable, so thread-safe.
 #pragma once
 
@@ -57,7 +59,7 @@ class Owners {
 
 class SlotMap {
  public:
-  // InvalidArgument: no members, too many, two of one name or one id, a weight out of bounds.
+  // InvalidArgument: no members, too many, one without an id, two of one name or one id, a weight out of bounds.
   static Result<std::shared_ptr<const SlotMap>> build(std::uint64_t version, std::vector<Member> members);
 
   std::uint64_t version() const { return version_; }
