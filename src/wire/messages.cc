@@ -1,0 +1,197 @@
+#include "wire/messages.h"
+
+#include <fmt/format.h>
+#include <limits>
+
+#include "core/types.h"
+#include "wire/frame.h"
+#include "wire/read.h"
+
+namespace forebay::wire {
+namespace {
+
+constexpr std::size_t kMaxName = 255;  // of a node, a mount, a fault domain
+constexpr std::size_t kMaxAddress = 512;
+constexpr std::size_t kMaxCursor = 4'096;  // origins' markers are names, plus little
+constexpr int kMaxMembers = 5'000;         // of a cell
+constexpr int kMaxPathsPerResolve = 4'096;
+constexpr int kMaxEntriesPerPage = 65'536;
+constexpr int kMaxOptions = 64;
+constexpr std::size_t kMaxOptionText = 8'192;  // a SAS or a session token is about 2 KiB
+
+Status shortEnough(std::string_view what, std::string_view text, std::size_t limit) {
+  if (text.size() <= limit) return {};
+  return fail(Code::InvalidArgument, fmt::format("{} of {} bytes; {} are allowed", what, text.size(), limit));
+}
+Status fewEnough(std::string_view what, int count, int limit) {
+  if (count <= limit) return {};
+  return fail(Code::InvalidArgument, fmt::format("{} {}; {} are allowed", count, what, limit));
+}
+Status checkChunkBits(std::uint32_t bits) {
+  if (bits >= core::kMinChunkBits && bits <= core::kMaxChunkBits) return {};
+  return fail(Code::InvalidArgument, fmt::format("chunks of 2^{} bytes", bits));
+}
+Status checkSize(std::uint64_t size) {
+  if (size <= kMaxObjectSize) return {};
+  return fail(Code::InvalidArgument, fmt::format("an object of {} bytes", size));
+}
+Status checkKey(std::string_view key) {
+  if (key.size() == sizeof(core::ObjectKey)) return {};
+  return fail(Code::InvalidArgument, fmt::format("an object key of {} bytes", key.size()));
+}
+
+}  // namespace
+
+Status parseMessage(Bytes body, google::protobuf::MessageLite& message, std::string_view name) {
+  if (body.size() > kMaxBody || !message.ParseFromArray(body.data(), static_cast<int>(body.size())))
+    return fail(Code::InvalidArgument, fmt::format("{} bytes that aren't a {}", body.size(), name));
+  return {};
+}
+
+Status serialize(const google::protobuf::MessageLite& message, std::vector<std::byte>& to) {
+  const std::size_t size = message.ByteSizeLong();
+  if (size > kMaxBody)
+    return fail(Code::InvalidArgument,
+                fmt::format("a {} of {} bytes; a frame carries {}", message.GetTypeName(), size, kMaxBody));
+  to.resize(size);
+  if (!message.SerializeToArray(to.data(), static_cast<int>(size)))
+    return fail(Code::Internal, fmt::format("a {} that can't be written", message.GetTypeName()));
+  return {};
+}
+
+Status validate(const pb::Hello& m) {
+  return shortEnough("a name", m.name(), kMaxName);
+}
+
+Status validate(const pb::HelloReply& m) {
+  if (m.version() == 0 || m.version() > std::numeric_limits<std::uint8_t>::max())
+    return fail(Code::InvalidArgument, fmt::format("protocol version {}", m.version()));
+  return shortEnough("a name", m.name(), kMaxName);
+}
+
+Status validate(const pb::MapReply& m) {
+  TRY(fewEnough("members", m.members_size(), kMaxMembers));
+  for (const pb::Member& member : m.members()) {
+    TRY(shortEnough("a name", member.name(), kMaxName));
+    TRY(shortEnough("a fault domain", member.domain(), kMaxName));
+    TRY(shortEnough("an address", member.address(), kMaxAddress));
+  }
+  return {};
+}
+
+Status validate(const pb::Plan& m) {
+  TRY(checkKey(m.key()));
+  TRY(checkChunkBits(m.chunk_bits()));
+  TRY(checkSize(m.size()));
+  if (m.first_slot() >= core::kSlots) return fail(Code::InvalidArgument, fmt::format("slot {}", m.first_slot()));
+  TRY(shortEnough("a path", m.path(), kMaxPath));
+  return shortEnough("a version", m.version(), kMaxVersionText);
+}
+
+Status validate(const pb::ResolveRequest& m) {
+  TRY(shortEnough("a mount's name", m.mount(), kMaxName));
+  TRY(fewEnough("paths", m.paths_size(), kMaxPathsPerResolve));
+  for (const std::string& path : m.paths()) TRY(shortEnough("a path", path, kMaxPath));
+  return {};
+}
+
+Status validate(const pb::ResolveReply& m) {
+  TRY(fewEnough("answers", m.items_size(), kMaxPathsPerResolve));
+  for (const pb::Resolved& item : m.items())
+    if (!item.has_failure() && item.has_plan()) TRY(validate(item.plan()));
+  return {};
+}
+
+Status validate(const pb::ListRequest& m) {
+  TRY(shortEnough("a mount's name", m.mount(), kMaxName));
+  TRY(shortEnough("a path", m.path(), kMaxPath));
+  return shortEnough("a cursor", m.cursor(), kMaxCursor);
+}
+
+Status validate(const pb::ListReply& m) {
+  TRY(fewEnough("entries", m.entries_size(), kMaxEntriesPerPage));
+  TRY(shortEnough("a cursor", m.next_cursor(), kMaxCursor));
+  for (const pb::Entry& entry : m.entries()) {
+    TRY(shortEnough("a name", entry.name(), kMaxPath));
+    TRY(shortEnough("a version", entry.version(), kMaxVersionText));
+    TRY(checkSize(entry.size()));
+  }
+  return {};
+}
+
+Status validate(const pb::HaveRequest& m) {
+  TRY(checkKey(m.key()));
+  TRY(checkChunkBits(m.chunk_bits()));
+  return checkSize(m.size());
+}
+
+Status validate(const pb::WhereRequest& m) {
+  TRY(shortEnough("a mount's name", m.mount(), kMaxName));
+  return shortEnough("a path", m.path(), kMaxPath);
+}
+
+Status validate(const pb::WhereReply& m) {
+  if (m.has_failure()) return {};
+  if (m.has_plan()) TRY(validate(m.plan()));
+  for (const pb::Placement& chunk : m.chunks()) {
+    if (chunk.slot() >= core::kSlots) return fail(Code::InvalidArgument, fmt::format("slot {}", chunk.slot()));
+    if (chunk.held_bytes_size() != chunk.holders_size())
+      return fail(Code::InvalidArgument, "a placement whose holders and their bytes differ in number");
+  }
+  return {};
+}
+
+Status validate(const pb::AddMountRequest& m) {
+  TRY(shortEnough("a mount's name", m.name(), kMaxName));
+  TRY(shortEnough("a URL", m.url(), kMaxOptionText));
+  TRY(fewEnough("options", static_cast<int>(m.options().size() + m.credentials().size()), kMaxOptions));
+  for (const auto* map : {&m.options(), &m.credentials()}) {
+    for (const auto& [key, value] : *map) {
+      TRY(shortEnough("an option's name", key, kMaxName));
+      TRY(shortEnough("an option's value", value, kMaxOptionText));
+    }
+  }
+  return {};
+}
+
+pb::Failure toMessage(const Error& error) {
+  pb::Failure m;
+  m.set_code(static_cast<std::uint32_t>(error.code));
+  m.set_message(error.message.substr(0, kMaxReadMessage));
+  m.set_retry_after_ms(error.retry_after_ms);
+  return m;
+}
+
+Error fromMessage(const pb::Failure& m) {
+  constexpr auto kLast = static_cast<std::uint32_t>(Code::ReadOnly);
+  const Code code = m.code() == 0 || m.code() > kLast ? Code::Internal : static_cast<Code>(m.code());
+  return {.code = code, .message = m.message().substr(0, kMaxReadMessage), .retry_after_ms = m.retry_after_ms()};
+}
+
+pb::Plan toMessage(const core::Plan& plan) {
+  pb::Plan m;
+  m.set_mount(plan.mount);
+  m.set_path(plan.path);
+  m.set_version(plan.version);
+  m.set_key(std::string(textOf(plan.key.bytes)));
+  m.set_size(plan.size);
+  m.set_chunk_bits(plan.chunk_bits);
+  m.set_first_slot(plan.first_slot);
+  m.set_mtime_ns(plan.mtime_ns);
+  return m;
+}
+
+core::Plan fromMessage(const pb::Plan& m) {
+  core::Plan plan{.mount = m.mount(),
+                  .path = m.path(),
+                  .version = m.version(),
+                  .key = {},
+                  .size = m.size(),
+                  .chunk_bits = m.chunk_bits(),
+                  .first_slot = static_cast<core::Slot>(m.first_slot()),
+                  .mtime_ns = m.mtime_ns()};
+  std::memcpy(plan.key.bytes.data(), m.key().data(), plan.key.bytes.size());
+  return plan;
+}
+
+}  // namespace forebay::wire
