@@ -57,7 +57,7 @@ def line_findings(path, line, cpp):
         yield "a tab"
     if SOMEBODYS_PATH.search(line):
         yield "a path of one machine"
-    if FIXED_TMP.search(line) and not cpp:
+    if FIXED_TMP.search(line) and path.suffix in (".sh", ".py", ""):
         yield "a fixed path below /tmp: use mktemp or $TMPDIR"
     if path.parts[0] in ("src", "include", "docs", "deploy"):
         for pattern, ours in WORDS:

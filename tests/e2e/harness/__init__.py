@@ -1,0 +1,1 @@
+"""What end-to-end tests use to run Forebay for real: processes, cells, mounts, object stores, and known bytes."""

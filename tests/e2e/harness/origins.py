@@ -1,0 +1,147 @@
+"""Object stores for tests: the project's own with faults on demand (tests/fake_origin), Azurite, and versitygw."""
+
+import base64
+import datetime
+import hashlib
+import hmac
+import json
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from .processes import until
+
+# Published with Azurite: every emulator has this account and key.
+AZURITE_ACCOUNT = "devstoreaccount1"
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+S3_KEY_ID, S3_KEY, S3_REGION = "forebay-test", "forebay-test-secret", "us-east-1"
+
+
+def request(method, url, body=None, headers=None, seconds=30):
+    """(status, headers, body) of an HTTP request, without proxies, whatever the status."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    message = urllib.request.Request(url, data=body, method=method, headers=headers or {})
+    try:
+        with opener.open(message, timeout=seconds) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+class FakeOrigin:
+    """tests/fake_origin as a process. Its first line of output says its ports, as JSON."""
+
+    def __init__(self, running, program, **options):
+        arguments = []
+        for key, value in options.items():
+            flag = f"--{key.replace('_', '-')}"
+            arguments += [flag] if value is True else [flag, str(value)]
+        self.process = running.start("fake-origin", [program, *arguments])
+        self.ports = until("the fake origin says its ports", self._first_line, 30)
+
+    def _first_line(self):
+        if not self.process.alive():
+            raise AssertionError(f"the fake origin ended:\n{self.process.tail()}")
+        first, newline, _ = self.process.log.read_text(errors="replace").partition("\n")
+        return json.loads(first) if newline else None
+
+    def control(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.ports['control']}{path}"
+        status, _, answer = request(method, url, data, {"Content-Type": "application/json"})
+        assert status < 300, f"fake origin: {method} {path}: {status} {answer.decode(errors='replace')}"
+        return json.loads(answer) if answer else None
+
+
+class RealServer:
+    """Azurite or versitygw, by scripts/real_servers.sh, which installs what is missing."""
+
+    def __init__(self, running, script, kind, directory):
+        self.kind, self.directory = kind, directory
+        directory.mkdir(parents=True, exist_ok=True)
+        running.at_end(self._stop)
+        self._script = script
+        done = subprocess.run([script, "start", kind, directory], capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, f"{script} start {kind}: {done.returncode}\n{done.stderr}"
+        self.info = json.loads(done.stdout.strip().splitlines()[-1])
+        self.endpoint = self.info["endpoint"]
+
+    def _stop(self):
+        done = subprocess.run([self._script, "stop", self.directory], capture_output=True, text=True, timeout=60)
+        return f"stop {self.kind}: {done.stderr}" if done.returncode else None
+
+    def environment(self):
+        """What `forebay` needs to be let in."""
+        if self.kind == "azurite":
+            return {"AZURE_STORAGE_ACCOUNT": AZURITE_ACCOUNT, "AZURE_STORAGE_KEY": AZURITE_KEY}
+        return {"AWS_ACCESS_KEY_ID": S3_KEY_ID, "AWS_SECRET_ACCESS_KEY": S3_KEY, "AWS_REGION": S3_REGION}
+
+    def url(self, container, prefix=""):
+        host = f"az://{AZURITE_ACCOUNT}/{container}" if self.kind == "azurite" else f"s3://{container}"
+        return f"{host}/{prefix}" if prefix else host
+
+    def make_container(self, name):
+        status, _, body = self._send("PUT", f"/{name}", {"restype": "container"} if self.kind == "azurite" else {})
+        assert status in (200, 201), f"make {name}: {status} {body.decode(errors='replace')}"
+
+    def put(self, container, name, data):
+        headers = {"x-ms-blob-type": "BlockBlob"} if self.kind == "azurite" else {}
+        path = f"/{container}/{urllib.parse.quote(name)}"
+        status, _, body = self._send("PUT", path, {}, data, headers)
+        assert status in (200, 201), f"put {container}/{name}: {status} {body.decode(errors='replace')}"
+
+    def delete(self, container, name):
+        status, _, _ = self._send("DELETE", f"/{container}/{urllib.parse.quote(name)}")
+        assert status in (200, 202, 204), f"delete {container}/{name}: {status}"
+
+    def get(self, container, name):
+        status, _, body = self._send("GET", f"/{container}/{urllib.parse.quote(name)}")
+        assert status == 200, f"get {container}/{name}: {status}"
+        return body
+
+    def _send(self, method, path, query=None, body=None, headers=None):
+        sign = sign_azure if self.kind == "azurite" else sign_s3
+        signed = sign(method, self.endpoint, path, query or {}, body or b"", headers or {})
+        text = f"?{urllib.parse.urlencode(sorted((query or {}).items()))}" if query else ""
+        return request(method, f"{self.endpoint}{path}{text}", body if method == "PUT" else None, signed)
+
+
+def sign_azure(method, endpoint, path, query, body, headers):
+    """Headers with Shared Key, as "Authorize with Shared Key" of the Blob service's REST reference has it."""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    headers = {**headers, "x-ms-date": now, "x-ms-version": "2021-12-02"}
+    if method == "PUT":
+        headers["Content-Type"] = "application/octet-stream"
+    canonical_headers = "".join(f"{k}:{v}\n" for k, v in sorted(headers.items()) if k.startswith("x-ms-"))
+    # The emulator's path names the account a second time.
+    resource = f"/{AZURITE_ACCOUNT}{urllib.parse.urlsplit(endpoint).path}{path}"
+    resource += "".join(f"\n{k}:{v}" for k, v in sorted(query.items()))
+    length = str(len(body)) if method == "PUT" and body else ""
+    content_type = headers.get("Content-Type", "")
+    text = f"{method}\n\n\n{length}\n\n{content_type}\n\n\n\n\n\n\n{canonical_headers}{resource}"
+    mac = hmac.new(base64.b64decode(AZURITE_KEY), text.encode(), hashlib.sha256).digest()
+    return {**headers, "Authorization": f"SharedKey {AZURITE_ACCOUNT}:{base64.b64encode(mac).decode()}"}
+
+
+def sign_s3(method, endpoint, path, query, body, headers):
+    """Headers with AWS Signature Version 4."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
+    digest = hashlib.sha256(body if method == "PUT" else b"").hexdigest()
+    host = urllib.parse.urlsplit(endpoint).netloc
+    headers = {**headers, "host": host, "x-amz-content-sha256": digest, "x-amz-date": stamp}
+    signed = ";".join(sorted(headers))
+    canonical = "\n".join(
+        [method, path, urllib.parse.urlencode(sorted(query.items()))]
+        + [f"{k}:{headers[k]}" for k in sorted(headers)]
+        + ["", signed, digest]
+    )
+    scope = f"{day}/{S3_REGION}/s3/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = f"AWS4{S3_KEY}".encode()
+    for part in (day, S3_REGION, "s3", "aws4_request"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    authorization = f"AWS4-HMAC-SHA256 Credential={S3_KEY_ID}/{scope}, SignedHeaders={signed}, Signature={signature}"
+    return {**headers, "Authorization": authorization}
