@@ -45,17 +45,17 @@ ConnectionMetrics::ConnectionMetrics(Metrics& m, std::string_view side_name)
                               {{"side", std::string(side_name)}})),
       open(m.gauge("forebay_connections_open", "Connections that are open now.", {{"side", std::string(side_name)}})) {}
 
-Connection::Connection(Reactor& reactor, Fd fd, ConnectionOptions options, ConnectionHandler& handler)
+Connection::Connection(Reactor& reactor, Descriptor fd, ConnectionOptions options, ConnectionHandler& handler)
     : reactor_(reactor), fd_(std::move(fd)), options_(std::move(options)), handler_(&handler) {}
 
-Result<std::shared_ptr<Connection>> Connection::connect(Reactor& reactor, Fd fd, ConnectionOptions options,
+Result<std::shared_ptr<Connection>> Connection::connect(Reactor& reactor, Descriptor fd, ConnectionOptions options,
                                                         ConnectionHandler& handler) {
   std::shared_ptr<Connection> connection(new Connection(reactor, std::move(fd), std::move(options), handler));
   TRY(connection->start(State::Connecting));
   return connection;
 }
 
-Result<std::shared_ptr<Connection>> Connection::accept(Reactor& reactor, Fd fd, ConnectionOptions options,
+Result<std::shared_ptr<Connection>> Connection::accept(Reactor& reactor, Descriptor fd, ConnectionOptions options,
                                                        ConnectionHandler& handler, std::shared_ptr<const void> ticket) {
   std::shared_ptr<Connection> connection(new Connection(reactor, std::move(fd), std::move(options), handler));
   connection->ticket_ = std::move(ticket);

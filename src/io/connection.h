@@ -134,10 +134,10 @@ class ConnectionHandler {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   // The side that called connect(2), on a socket that may still be connecting; it says Hello.
-  static Result<std::shared_ptr<Connection>> connect(Reactor& reactor, Fd fd, ConnectionOptions options,
+  static Result<std::shared_ptr<Connection>> connect(Reactor& reactor, Descriptor fd, ConnectionOptions options,
                                                      ConnectionHandler& handler);
   // The side that accepted; it waits for Hello. `ticket` is kept as long as the connection (a listener's count).
-  static Result<std::shared_ptr<Connection>> accept(Reactor& reactor, Fd fd, ConnectionOptions options,
+  static Result<std::shared_ptr<Connection>> accept(Reactor& reactor, Descriptor fd, ConnectionOptions options,
                                                     ConnectionHandler& handler,
                                                     std::shared_ptr<const void> ticket = {});
   ~Connection();
@@ -167,6 +167,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The rest of the bulk that is being received is dropped; its memory isn't touched any more.
   void discardBulk();
 
+  // A frame was whole, but its body can't be what it claims: counted, and the connection ends; closed() comes inside.
+  void badFrame(const Error& why);
+
   void close();  // at once; what is queued is dropped
   // After what is queued was sent (at most `stall_timeout`); nothing is received any more. No handler is called again.
   void closeWhenSent();
@@ -182,7 +185,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::shared_ptr<const void> keep;
   };
 
-  Connection(Reactor& reactor, Fd fd, ConnectionOptions options, ConnectionHandler& handler);
+  Connection(Reactor& reactor, Descriptor fd, ConnectionOptions options, ConnectionHandler& handler);
   Status start(State state);
   void onEvents(std::uint32_t events);
   void onTimer();
@@ -209,7 +212,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t bulkRooms(iovec* to, std::size_t max, std::size_t bytes);
   void bulkReceived(std::size_t bytes);
   void drainInput();
-  void badFrame(const Error& why);
   bool receiving() const { return (state_ == State::Greeting || state_ == State::Open) && !failing_; }
 
   // Sending (connection.cc).
@@ -225,7 +227,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void end(const Error* why);  // null: nobody is told
 
   Reactor& reactor_;
-  Fd fd_;
+  Descriptor fd_;
   ConnectionOptions options_;
   ConnectionHandler* handler_;
   std::shared_ptr<const void> ticket_;

@@ -31,15 +31,15 @@ Result<std::unique_ptr<Listener>> Listener::create(Reactor& reactor, const Addre
 
 Listener::~Listener() {
   reactor_.cancel(rest_);
-  if (!fd_) return;
+  if (!fd_.valid()) return;
   reactor_.unwatch(fd_.get());
   if (address_.isUnix()) unlink(address_.path.c_str());
 }
 
 void Listener::acceptSome() {
   for (int i = 0; i < kAcceptsPerRound; ++i) {
-    Fd fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd) {
+    Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd.valid()) {
       if (errno == EAGAIN) return;
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) return rest();
       continue;  // that connection ended while it waited: the next one

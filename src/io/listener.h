@@ -20,7 +20,7 @@
 namespace forebay::io {
 
 struct Accepted {
-  Fd fd;
+  Descriptor fd;
   PeerIdentity identity;
   std::shared_ptr<const void> ticket;  // counts as an open connection until it is let go
 };
@@ -55,7 +55,7 @@ class Listener {
   ListenerOptions options_;
   std::function<void(Accepted)> accepted_;
   Address address_;
-  Fd fd_;
+  Descriptor fd_;
   TimerId rest_ = 0;
   std::uint64_t refused_ = 0;
   std::shared_ptr<std::atomic<std::size_t>> open_ = std::make_shared<std::atomic<std::size_t>>(0);

@@ -70,9 +70,9 @@ Address fromKernel(const SocketAddress& from) {
   return {.host = host, .port = ntohs(v4->sin_port), .path = {}};
 }
 
-Result<Fd> makeSocket(const SocketAddress& address) {
-  Fd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return failErrno("socket", errno);
+Result<Descriptor> makeSocket(const SocketAddress& address) {
+  Descriptor fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return failErrno("socket", errno);
   return fd;
 }
 
@@ -84,7 +84,7 @@ Status removeStaleSocket(const Address& address, const SocketAddress& kernel) {
     return fail(Code::InvalidArgument, fmt::format("{}: there is a file that is no socket: remove it or choose another "
                                                    "path",
                                                    address.path));
-  const Fd probe = TRY(makeSocket(kernel));
+  const Descriptor probe = TRY(makeSocket(kernel));
   if (connect(probe.get(), kernel.get(), kernel.length) == 0 || errno == EAGAIN)
     return fail(Code::Busy, fmt::format("{}: another process listens there", address.path));
   if (errno != ECONNREFUSED) return failErrno(fmt::format("connect {}", address.path), errno);
@@ -129,11 +129,6 @@ Result<Address> lookUp(const Address& address) {
 }
 
 }  // namespace
-
-void Fd::reset() {
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
-}
 
 Result<Address> Address::parse(std::string_view text) {
   constexpr std::string_view kUnix = "unix:";
@@ -224,9 +219,9 @@ void resolve(Reactor& reactor, WorkerPool* pool, const Address& address,
   reactor.post([shared, error = queued.error()]() mutable { shared->done(fail(std::move(error))); });
 }
 
-Result<Fd> startConnect(const Address& address) {
+Result<Descriptor> startConnect(const Address& address) {
   const SocketAddress kernel = TRY(toKernel(address));
-  Fd fd = TRY(makeSocket(kernel));
+  Descriptor fd = TRY(makeSocket(kernel));
   if (connect(fd.get(), kernel.get(), kernel.length) != 0 && errno != EINPROGRESS) {
     // A Unix socket whose backlog is full says EAGAIN: nothing would wake us.
     if (errno == EAGAIN)
@@ -247,9 +242,9 @@ Status connectError(int fd) {
   return fail(Code::Unavailable, fmt::format("connect: {}", std::strerror(error)));
 }
 
-Result<Fd> startListen(const Address& address, int backlog) {
+Result<Descriptor> startListen(const Address& address, int backlog) {
   const SocketAddress kernel = TRY(toKernel(address));
-  Fd fd = TRY(makeSocket(kernel));
+  Descriptor fd = TRY(makeSocket(kernel));
   TRY(bindTo(fd.get(), address, kernel));
   if (listen(fd.get(), backlog) != 0) return failErrno(fmt::format("listen on {}", address.text()), errno);
   return fd;

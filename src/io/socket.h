@@ -15,28 +15,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "io/descriptor.h"
 #include "io/reactor.h"
 #include "io/worker_pool.h"
 
 namespace forebay::io {
-
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() { reset(); }
-  void reset();
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 struct Address {
   std::string host;  // TCP
@@ -69,12 +52,12 @@ void resolve(Reactor& reactor, WorkerPool* pool, const Address& address,
              std::move_only_function<void(Result<Address>)> done);
 
 // A non-blocking socket that is connecting to a numeric address: writable once connected (or failed: connectError).
-Result<Fd> startConnect(const Address& address);
+Result<Descriptor> startConnect(const Address& address);
 Status connectError(int fd);
 
 // A non-blocking listening socket. A Unix socket's file is for its owner alone (mode 0600); one that is there already
 // is replaced if nobody listens on it, otherwise: Busy.
-Result<Fd> startListen(const Address& address, int backlog);
+Result<Descriptor> startListen(const Address& address, int backlog);
 // With the port that was chosen.
 Result<Address> localAddress(int fd);
 

@@ -1,0 +1,576 @@
+#include "reader/channel.h"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <fmt/format.h>
+#include <optional>
+
+#include "wire/messages.h"
+
+namespace forebay::reader {
+namespace {
+
+constexpr Duration kDeadlineSlack = 5ms;        // deadlines that end within it share one pass over the requests
+constexpr std::size_t kKeptBuffer = 64 * kKiB;  // larger buffers are given back after use
+
+std::uint32_t msLeft(TimePoint deadline, TimePoint now) {
+  if (deadline == kNever) return 0;
+  const std::int64_t left = std::max<std::int64_t>(1, toMs(deadline - now));
+  return static_cast<std::uint32_t>(std::min<std::int64_t>(left, 0xffffffff));
+}
+
+}  // namespace
+
+// A request lives in a slot; its id is (generation, slot), so that a late answer never meets a later request.
+// Slots are a deque: an observer that makes another request moves none of them.
+class Channel::Impl : public io::ConnectionHandler, public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(io::Reactor& reactor, io::Address address, ChannelOptions options)
+      : reactor_(reactor),
+        address_(std::move(address)),
+        options_(std::move(options)),
+        random_(options_.seed != 0 ? options_.seed : systemRandom()),
+        backoff_(options_.min_backoff) {
+    options_.connection.handshake_timeout = options_.connect_timeout;
+  }
+
+  RequestId call(wire::MessageType type, const google::protobuf::MessageLite& message, TimePoint deadline,
+                 AnswerCallback done, std::uint64_t map_version);
+  RequestId read(const ReadRequest& request, ReadObserver& observer, TimePoint deadline);
+  void cancel(RequestId id);
+  void close();
+  void drop();  // forgets everything
+
+  ChannelStats stats() const;
+  const io::Address& address() const { return address_; }
+  const io::RemoteInfo* remote() const { return remote_ ? &*remote_ : nullptr; }
+
+  void opened(const io::RemoteInfo& remote) override;
+  void frame(const wire::FrameHeader& header, Bytes body) override;
+  void bulkComing(const wire::FrameHeader& header, Bytes body, io::BulkTarget& target) override;
+  void bulkArrived(const wire::FrameHeader& header, Bytes body, bool intact) override;
+  void writable() override {}
+  void closed(const Error& why) override { connectionOver(why); }
+
+ private:
+  enum class State { Idle, Connecting, Open, Closed };
+  struct Item {
+    core::ChunkRange range;
+    std::uint32_t arrived = 0;
+    bool no_bytes = false, finished = false, corrupt = false, from_origin = false;
+  };
+  struct Pending {
+    std::uint32_t generation = 1;
+    bool used = false, sent = false, answered = false;
+    bool failing = false;  // its end is posted: answers are too late
+    TimePoint deadline = kNever, sent_at{};
+    AnswerCallback done;               // of a call
+    ReadObserver* observer = nullptr;  // of a read
+    std::vector<Item> items;
+    std::size_t items_left = 0;
+    std::uint64_t bytes_left = 0;
+    wire::FrameHeader header;
+    std::vector<std::byte> body;
+  };
+
+  // Requests.
+  Pending* slotOf(RequestId id);  // null if it has ended
+  Pending* find(RequestId id);    // null also if its end is posted
+  Pending& claim(wire::MessageType type, TimePoint deadline);
+  void release(Pending& pending);
+  RequestId submit(Pending& pending, const Status& encoded);
+  void transmit(Pending& pending);
+  void failSoon(Pending& pending, Error error);
+  void finish(RequestId id, Status status);
+  void failAll(const Error& error);
+  void sendCancel(RequestId id);
+  void armDeadline(TimePoint deadline);
+  void expire();
+
+  // The connection.
+  void connect();
+  void connectTo(const io::Address& address);
+  void connectionOver(const Error& why);
+  void noteMap(std::uint64_t version);
+
+  // Answers.
+  void answerCall(const wire::FrameHeader& header, Pending& pending, Bytes body);
+  void answerRead(const wire::FrameHeader& header, Bytes body, bool intact);
+  void takeBytes(Pending& pending, const wire::ReadDataView& view, bool intact);
+  void finishItem(Pending& pending, const wire::FrameHeader& header, const wire::ReadDataView& view);
+  Result<wire::ReadDataView> viewOf(const wire::FrameHeader& header, const Pending& pending, Bytes body) const;
+  static bool wanted(const Item& item, const wire::ReadData& data);
+  void measure(Pending& pending, const wire::ReadData& data);
+
+  io::Reactor& reactor_;
+  const io::Address address_;
+  ChannelOptions options_;
+  Random random_;
+  State state_ = State::Idle;
+  std::shared_ptr<io::Connection> connection_;
+  std::optional<io::RemoteInfo> remote_;
+  Duration backoff_;
+  TimePoint not_before_{};  // of the next attempt to connect
+  TimePoint opened_at_{};
+  Error last_error_;
+  io::TimerId deadline_timer_ = 0;
+  TimePoint deadline_timer_at_ = kNever;
+
+  std::deque<Pending> slots_;
+  std::vector<std::uint32_t> free_;
+  std::size_t open_ = 0;
+  RequestId receiving_ = 0;  // whose bulk is on its way into its observer's memory
+  std::uint64_t map_version_ = 0;
+  ChannelStats stats_;
+};
+
+// ---- Requests
+
+Channel::Impl::Pending* Channel::Impl::slotOf(RequestId id) {
+  const auto slot = static_cast<std::uint32_t>(id);
+  if (slot >= slots_.size()) return nullptr;
+  Pending& pending = slots_[slot];
+  return pending.used && pending.generation == id >> 32 ? &pending : nullptr;
+}
+
+Channel::Impl::Pending* Channel::Impl::find(RequestId id) {
+  Pending* const pending = slotOf(id);
+  return pending != nullptr && !pending->failing ? pending : nullptr;
+}
+
+Channel::Impl::Pending& Channel::Impl::claim(wire::MessageType type, TimePoint deadline) {
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const std::uint32_t slot = free_.back();
+  free_.pop_back();
+  Pending& pending = slots_[slot];
+  pending.used = true;
+  pending.sent = pending.answered = pending.failing = false;
+  pending.deadline = deadline;
+  pending.items.clear();
+  pending.items_left = 0;
+  pending.bytes_left = 0;
+  pending.header = {};
+  pending.header.type = type;
+  pending.header.request_id = std::uint64_t{pending.generation} << 32 | slot;
+  ++open_;
+  ++stats_.requests;
+  return pending;
+}
+
+void Channel::Impl::release(Pending& pending) {
+  stats_.outstanding_bytes -= pending.bytes_left;
+  if (receiving_ == pending.header.request_id) {
+    if (connection_) connection_->discardBulk();
+    receiving_ = 0;
+  }
+  pending.used = false;
+  ++pending.generation;
+  pending.observer = nullptr;
+  if (pending.body.capacity() > kKeptBuffer) pending.body = {};
+  free_.push_back(static_cast<std::uint32_t>(pending.header.request_id));
+  --open_;
+}
+
+RequestId Channel::Impl::call(wire::MessageType type, const google::protobuf::MessageLite& message, TimePoint deadline,
+                              AnswerCallback done, std::uint64_t map_version) {
+  Pending& pending = claim(type, deadline);
+  pending.done = std::move(done);
+  pending.header.map_version = map_version;
+  return submit(pending, wire::serialize(message, pending.body));
+}
+
+RequestId Channel::Impl::read(const ReadRequest& request, ReadObserver& observer, TimePoint deadline) {
+  Pending& pending = claim(wire::MessageType::Read, deadline);
+  pending.observer = &observer;
+  pending.header.map_version = request.map_version;
+  pending.header.mount_class = request.mount_class;
+  pending.header.tenant = request.tenant;
+  pending.header.capability = request.capability;
+  for (const wire::ReadItem& item : request.items) {
+    const bool no_bytes = (item.flags & wire::kNoBytes) != 0;
+    pending.items.push_back({.range = item.range, .no_bytes = no_bytes});
+    if (!no_bytes) pending.bytes_left += item.range.length;
+  }
+  pending.items_left = pending.items.size();
+  stats_.outstanding_bytes += pending.bytes_left;
+  return submit(pending, wire::encodeRead(request.objects, request.items, pending.body));
+}
+
+RequestId Channel::Impl::submit(Pending& pending, const Status& encoded) {
+  const RequestId id = pending.header.request_id;
+  const TimePoint now = io::Reactor::now();
+  if (!encoded) {
+    failSoon(pending, encoded.error());
+  } else if (state_ == State::Closed) {
+    failSoon(pending,
+             {.code = Code::Cancelled, .message = fmt::format("the channel to {} is closed", address_.text())});
+  } else if (open_ > options_.max_in_flight) {
+    failSoon(pending, {.code = Code::Busy,
+                       .message = fmt::format("{} requests to {} are open", options_.max_in_flight, address_.text())});
+  } else if (pending.deadline <= now) {
+    failSoon(pending, {.code = Code::DeadlineExceeded, .message = "the deadline was over before it was sent"});
+  } else if (state_ == State::Idle && now < not_before_) {
+    Error error = last_error_;
+    error.retry_after_ms = static_cast<std::uint32_t>(toMs(not_before_ - now) + 1);
+    failSoon(pending, std::move(error));
+  } else {
+    armDeadline(pending.deadline);
+    if (state_ == State::Open) transmit(pending);
+    if (state_ == State::Idle) connect();
+  }
+  return id;
+}
+
+void Channel::Impl::transmit(Pending& pending) {
+  pending.sent_at = io::Reactor::now();
+  pending.header.deadline_ms = msLeft(pending.deadline, pending.sent_at);
+  const Status sent = connection_->send(pending.header, pending.body);
+  pending.sent = sent.has_value();
+  if (!sent) failSoon(pending, sent.error());
+}
+
+void Channel::Impl::failSoon(Pending& pending, Error error) {
+  pending.failing = true;
+  reactor_.post([weak = weak_from_this(), id = pending.header.request_id, error = std::move(error)]() mutable {
+    if (const auto self = weak.lock()) self->finish(id, fail(std::move(error)));
+  });
+}
+
+// The slot is free before anybody hears of it: they may ask the next question at once.
+void Channel::Impl::finish(RequestId id, Status status) {
+  Pending* const pending = slotOf(id);
+  if (pending == nullptr) return;
+  if (!status) ++stats_.failures;
+  AnswerCallback done = std::exchange(pending->done, {});
+  ReadObserver* const observer = pending->observer;
+  release(*pending);
+  if (observer != nullptr) return observer->done(std::move(status));
+  if (!status) return done(fail(std::move(status.error())));
+}
+
+void Channel::Impl::failAll(const Error& error) {
+  std::vector<RequestId> ids;
+  for (const Pending& pending : slots_)
+    if (pending.used) ids.push_back(pending.header.request_id);
+  for (const RequestId id : ids) finish(id, fail(error));
+}
+
+void Channel::Impl::cancel(RequestId id) {
+  Pending* const pending = slotOf(id);
+  if (pending == nullptr) return;
+  const bool sent = pending->sent;
+  const AnswerCallback dropped = std::exchange(pending->done, {});
+  release(*pending);
+  if (sent) sendCancel(id);
+}
+
+void Channel::Impl::sendCancel(RequestId id) {
+  if (state_ != State::Open) return;
+  wire::FrameHeader header;
+  header.type = wire::MessageType::Cancel;
+  header.request_id = id;
+  const Status sent = connection_->sendAnyway(header, {});
+  static_cast<void>(sent);  // a connection that can't carry it ends, which cancels too
+}
+
+// One timer for all requests, at the earliest deadline; when it fires, it looks at all of them. A request that ends in
+// time costs nothing, and there is at most one pass per slack.
+void Channel::Impl::armDeadline(TimePoint deadline) {
+  if (deadline == kNever || deadline >= deadline_timer_at_) return;
+  reactor_.cancel(deadline_timer_);
+  deadline_timer_at_ = deadline;
+  deadline_timer_ = reactor_.at(deadline + kDeadlineSlack, [this] { expire(); });
+}
+
+void Channel::Impl::expire() {
+  const auto self = shared_from_this();
+  deadline_timer_ = 0;
+  deadline_timer_at_ = kNever;
+  const TimePoint now = io::Reactor::now();
+  std::vector<RequestId> over;
+  TimePoint next = kNever;
+  for (const Pending& pending : slots_) {
+    if (!pending.used || pending.failing) continue;
+    if (pending.deadline <= now)
+      over.push_back(pending.header.request_id);
+    else
+      next = std::min(next, pending.deadline);
+  }
+  armDeadline(next);
+  for (const RequestId id : over) {
+    const Pending* const pending = find(id);
+    if (pending == nullptr) continue;  // another's callback cancelled it
+    ++stats_.timeouts;
+    if (pending->sent) sendCancel(id);
+    finish(id, fail(Code::DeadlineExceeded, fmt::format("{} didn't answer {} in time", address_.text(),
+                                                        wire::messageName(pending->header.type))));
+  }
+}
+
+// ---- The connection
+
+void Channel::Impl::connect() {
+  state_ = State::Connecting;
+  io::resolve(reactor_, options_.resolver, address_, [weak = weak_from_this()](Result<io::Address> address) {
+    const auto self = weak.lock();
+    if (!self || self->state_ != State::Connecting) return;
+    if (address) return self->connectTo(*address);
+    self->connectionOver(address.error());
+  });
+}
+
+void Channel::Impl::connectTo(const io::Address& address) {
+  auto fd = io::startConnect(address);
+  if (!fd) return connectionOver(fd.error());
+  auto connection = io::Connection::connect(reactor_, std::move(*fd), options_.connection, *this);
+  if (!connection) return connectionOver(connection.error());
+  connection_ = std::move(*connection);
+}
+
+void Channel::Impl::opened(const io::RemoteInfo& remote) {
+  const auto self = shared_from_this();
+  if (remote_) ++stats_.reconnects;
+  remote_ = remote;
+  state_ = State::Open;
+  opened_at_ = io::Reactor::now();
+  for (std::size_t i = 0; i < slots_.size() && state_ == State::Open; ++i)
+    if (Pending& pending = slots_[i]; pending.used && !pending.sent && !pending.failing) transmit(pending);
+  noteMap(remote.map_version);
+}
+
+void Channel::Impl::connectionOver(const Error& why) {
+  const auto self = shared_from_this();
+  if (state_ == State::Closed) return;
+  const TimePoint now = io::Reactor::now();
+  // A connection that worked for a while is made again at once; one that never did, or only just, waits.
+  if (state_ == State::Open && now - opened_at_ >= options_.min_backoff) {
+    backoff_ = options_.min_backoff;
+    not_before_ = now;
+  } else {
+    const auto half = static_cast<std::uint64_t>(backoff_.count()) / 2;
+    not_before_ = now + Duration(half + random_.below(half + 1));
+    backoff_ = std::min(backoff_ * 2, options_.max_backoff);
+  }
+  state_ = State::Idle;
+  connection_.reset();
+  receiving_ = 0;
+  const bool lasting = why.code == Code::Unsupported || why.code == Code::InvalidArgument;
+  last_error_ = {.code = lasting ? why.code : Code::Unavailable,
+                 .message = fmt::format("node {}: {}", address_.text(), why.message)};
+  failAll(Error(last_error_));
+}
+
+void Channel::Impl::close() {
+  if (state_ == State::Closed) return;
+  const auto self = shared_from_this();
+  state_ = State::Closed;
+  if (connection_) connection_->close();
+  connection_.reset();
+  failAll({.code = Code::Cancelled, .message = fmt::format("the channel to {} was closed", address_.text())});
+  reactor_.cancel(deadline_timer_);
+}
+
+void Channel::Impl::drop() {
+  state_ = State::Closed;
+  if (connection_) connection_->close();
+  connection_.reset();
+  reactor_.cancel(deadline_timer_);
+  std::vector<AnswerCallback> dropped;  // destroyed last: their captures may belong to the caller
+  for (Pending& pending : slots_) {
+    if (!pending.used) continue;
+    dropped.push_back(std::exchange(pending.done, {}));
+    release(pending);
+  }
+}
+
+void Channel::Impl::noteMap(std::uint64_t version) {
+  if (version <= map_version_) return;
+  map_version_ = version;
+  if (options_.on_map_version) options_.on_map_version(version);
+}
+
+ChannelStats Channel::Impl::stats() const {
+  ChannelStats out = stats_;
+  out.connected = state_ == State::Open;
+  out.outstanding = open_;
+  return out;
+}
+
+// ---- Answers
+
+void Channel::Impl::frame(const wire::FrameHeader& header, Bytes body) {
+  const auto self = shared_from_this();
+  noteMap(header.map_version);
+  Pending* const pending = find(header.request_id);
+  if (pending == nullptr) return;  // cancelled, or past its deadline
+  if (header.type == wire::MessageType::Failure) {
+    const auto failure = wire::parse<wire::pb::Failure>(body);
+    return finish(header.request_id, fail(failure ? wire::fromMessage(*failure) : failure.error()));
+  }
+  if (pending->observer == nullptr) return answerCall(header, *pending, body);
+  answerRead(header, body, true);
+}
+
+void Channel::Impl::answerCall(const wire::FrameHeader& header, Pending& pending, Bytes body) {
+  if (header.type != wire::replyTypeOf(pending.header.type))
+    return finish(header.request_id, fail(Code::Corrupt, fmt::format("{} answered {} with {}", address_.text(),
+                                                                     wire::messageName(pending.header.type),
+                                                                     wire::messageName(header.type))));
+  AnswerCallback done = std::exchange(pending.done, {});
+  release(pending);
+  done(Answer{.header = header, .body = body});
+}
+
+// What it says must be about this read; where its bytes may go is checked apart.
+Result<wire::ReadDataView> Channel::Impl::viewOf(const wire::FrameHeader& header, const Pending& pending,
+                                                 Bytes body) const {
+  if (header.type != wire::MessageType::ReadData)
+    return fail(Code::Corrupt, fmt::format("a {} as answer to a Read", wire::messageName(header.type)));
+  const wire::ReadDataView view = TRY(wire::ReadDataView::parse(body, header.bulk_length));
+  if (view.head().item >= pending.items.size())
+    return fail(Code::Corrupt, fmt::format("item {} of a Read of {}", view.head().item, pending.items.size()));
+  return view;
+}
+
+void Channel::Impl::bulkComing(const wire::FrameHeader& header, Bytes body, io::BulkTarget& target) {
+  const auto self = shared_from_this();
+  Pending* const pending = find(header.request_id);
+  if (pending == nullptr || pending->observer == nullptr) return;
+  const auto view = viewOf(header, *pending, body);
+  if (!view) return connection_->badFrame(view.error());
+  const wire::ReadData& data = view->head();
+  if (!wanted(pending->items[data.item], data)) return;
+  receiving_ = header.request_id;
+  target.verify(*view);
+  pending->observer->room(data.item, data.offset, data.length, target);
+  // If the observer cancelled meanwhile, its memory isn't ours any more.
+  if (connection_ && find(header.request_id) == nullptr) connection_->discardBulk();
+}
+
+void Channel::Impl::bulkArrived(const wire::FrameHeader& header, Bytes body, bool intact) {
+  const auto self = shared_from_this();
+  receiving_ = 0;
+  noteMap(header.map_version);
+  const Pending* const pending = find(header.request_id);
+  if (pending == nullptr) return;
+  if (pending->observer != nullptr) return answerRead(header, body, intact);
+  finish(header.request_id, fail(Code::Corrupt, fmt::format("{} answered {} with bulk", address_.text(),
+                                                            wire::messageName(pending->header.type))));
+}
+
+// Observers may cancel, ask anew or let go of the channel in any call: what is known is looked up again after each.
+void Channel::Impl::answerRead(const wire::FrameHeader& header, Bytes body, bool intact) {
+  const RequestId id = header.request_id;
+  Pending* pending = find(id);
+  const auto view = viewOf(header, *pending, body);
+  if (!view) return connection_->badFrame(view.error());
+  measure(*pending, view->head());
+  if (view->head().length > 0) takeBytes(*pending, *view, intact);
+  pending = find(id);
+  if (pending != nullptr && view->head().last()) finishItem(*pending, header, *view);
+  pending = find(id);
+  if (pending == nullptr || !view->head().lastOfRequest()) return;
+  if (pending->items_left == 0) return finish(id, {});
+  finish(id, fail(Code::Corrupt, fmt::format("{} ended a read with {} of {} items unanswered", address_.text(),
+                                             pending->items_left, pending->items.size())));
+}
+
+// Whether these bytes can be what was asked for, and not yet sent.
+bool Channel::Impl::wanted(const Item& item, const wire::ReadData& data) {
+  if (item.finished || item.corrupt || item.no_bytes || data.offset < item.range.offset) return false;
+  const std::uint32_t at = data.offset - item.range.offset;
+  return at <= item.range.length && data.length <= item.range.length - at &&
+         data.length <= item.range.length - item.arrived;
+}
+
+void Channel::Impl::takeBytes(Pending& pending, const wire::ReadDataView& view, bool intact) {
+  const wire::ReadData& data = view.head();
+  Item& item = pending.items[data.item];
+  if (item.finished) return;
+  if (!intact || !wanted(item, data)) {
+    item.corrupt = true;
+    ++stats_.corrupt;
+    return;
+  }
+  item.arrived += data.length;
+  item.from_origin |= (data.flags & wire::kFromOrigin) != 0;
+  pending.bytes_left -= data.length;
+  stats_.outstanding_bytes -= data.length;
+  stats_.bytes_in += data.length;
+  pending.observer->arrived(data.item, view);
+}
+
+void Channel::Impl::finishItem(Pending& pending, const wire::FrameHeader& header, const wire::ReadDataView& view) {
+  Item& item = pending.items[view.head().item];
+  if (item.finished) return;
+  item.finished = true;
+  --pending.items_left;
+  ItemResult result{.outcome = view.head().outcome,
+                    .error = {.code = Code::Ok, .message = {}},
+                    .peers = {},
+                    .map_version = header.map_version,
+                    .from_origin = item.from_origin};
+  const auto corrupt = [&](std::string text) {
+    result.outcome = wire::ReadOutcome::Error;
+    result.error = {.code = Code::Corrupt, .message = std::move(text)};
+  };
+  std::array<core::NodeId, wire::kMaxReadPeers> peers;
+  const bool good = view.head().outcome == wire::ReadOutcome::Ok || view.head().outcome == wire::ReadOutcome::Filling;
+  if (item.corrupt) {
+    corrupt(fmt::format("bytes from {} don't match their checksums, or weren't asked for", address_.text()));
+  } else if (good && !item.no_bytes && item.arrived != item.range.length) {
+    corrupt(fmt::format("{} sent {} of {} bytes", address_.text(), item.arrived, item.range.length));
+  } else if (good) {
+    result.outcome = wire::ReadOutcome::Ok;
+  } else {
+    if (view.head().outcome > wire::ReadOutcome::Error) result.outcome = wire::ReadOutcome::Error;
+    result.error = view.error();
+    for (std::size_t i = 0; i < view.peers(); ++i) peers[i] = view.peer(i);
+    result.peers = {peers.data(), view.peers()};
+  }
+  pending.observer->finished(view.head().item, result);
+}
+
+void Channel::Impl::measure(Pending& pending, const wire::ReadData& data) {
+  if (pending.answered) return;
+  pending.answered = true;
+  const Duration server = std::chrono::microseconds(std::uint64_t{data.queue_us} + data.service_us);
+  const Duration rtt = std::max<Duration>(io::Reactor::now() - pending.sent_at - server, Duration{0});
+  stats_.rtt = stats_.rtt == Duration{0} ? rtt : stats_.rtt + (rtt - stats_.rtt) / 8;
+}
+
+// ---- Channel
+
+Channel::Channel(io::Reactor& reactor, io::Address address, ChannelOptions options)
+    : impl_(std::make_shared<Impl>(reactor, std::move(address), std::move(options))) {}
+Channel::~Channel() {
+  impl_->drop();
+}
+RequestId Channel::call(wire::MessageType type, const google::protobuf::MessageLite& message, TimePoint deadline,
+                        AnswerCallback done, std::uint64_t map_version) {
+  return impl_->call(type, message, deadline, std::move(done), map_version);
+}
+RequestId Channel::read(const ReadRequest& request, ReadObserver& observer, TimePoint deadline) {
+  return impl_->read(request, observer, deadline);
+}
+void Channel::cancel(RequestId id) {
+  impl_->cancel(id);
+}
+void Channel::close() {
+  impl_->close();
+}
+ChannelStats Channel::stats() const {
+  return impl_->stats();
+}
+const io::Address& Channel::address() const {
+  return impl_->address();
+}
+const io::RemoteInfo* Channel::remote() const {
+  return impl_->remote();
+}
+
+}  // namespace forebay::reader
