@@ -247,10 +247,8 @@ Eviction::Ref Eviction::insert(TimePoint now, MountId id, std::uint64_t fingerpr
   }
   Entry& entry = entries_[ref];
   entry = Entry{.fingerprint = fingerprint, .last_touch = now, .mount = id};
-  if (placement == Placement::Transit)
-    entry.queue = Queue::Transit;
-  else if (mount.policy.cls == CacheClass::Hot)
-    entry.queue = mount.ghosts.names.erase(fingerprint) != 0 ? Queue::Main : Queue::Small;
+  entry.queue = ownQueue(mount, placement);
+  if (entry.queue == Queue::Small && mount.ghosts.names.erase(fingerprint) != 0) entry.queue = Queue::Main;
   if (entry.queue == Queue::Small || entry.queue == Queue::Main) ++mount.entries;
   link(ref);
   return ref;
@@ -263,6 +261,22 @@ void Eviction::charge(Ref ref, std::int64_t delta_bytes) {
   entry.bytes += delta;
   listOf(entry).bytes += delta;
   if (entry.queue != Queue::Transit) owned_bytes_ += delta;
+}
+
+void Eviction::move(Ref ref, Placement placement) {
+  Entry& entry = entries_[ref];
+  if ((entry.queue == Queue::Transit) == (placement == Placement::Transit)) return;
+  Mount& mount = mounts_.at(entry.mount);
+  unlink(ref);
+  if (entry.queue == Queue::Small || entry.queue == Queue::Main) --mount.entries;
+  entry.queue = ownQueue(mount, placement);
+  if (entry.queue == Queue::Small || entry.queue == Queue::Main) ++mount.entries;
+  link(ref);
+}
+
+Eviction::Queue Eviction::ownQueue(const Mount& mount, Placement placement) {
+  if (placement == Placement::Transit) return Queue::Transit;
+  return mount.policy.cls == CacheClass::Hot ? Queue::Small : Queue::Lru;
 }
 
 void Eviction::observeGap(TimePoint now, Mount& mount, Duration gap) {

@@ -99,8 +99,9 @@ class Eviction {
   // `fingerprint`: 64 bits that are the same when the same entry comes again.
   Ref insert(TimePoint now, MountId mount, std::uint64_t fingerprint, Placement placement);
   void charge(Ref ref, std::int64_t delta_bytes);
-  void touch(TimePoint now, Ref ref);  // it was read
-  void hold(Ref ref);                  // being read or filled: never a victim. Counted
+  void move(Ref ref, Placement placement);  // an owned entry that outgrew its mount's share becomes a transit copy
+  void touch(TimePoint now, Ref ref);       // it was read
+  void hold(Ref ref);                       // being read or filled: never a victim. Counted
   void release(Ref ref);
   void remove(Ref ref, bool left_for_room);
 
@@ -156,6 +157,7 @@ class Eviction {
   std::uint64_t transitLimit(const Want& want) const;
   std::uint64_t transitFloor() const { return options_.capacity_bytes / 100 * options_.transit_percent / 4; }
   void observeGap(TimePoint now, Mount& mount, Duration gap);
+  static Queue ownQueue(const Mount& mount, Placement placement);
   List& listOf(Entry& entry);
   void link(Ref ref);
   void unlink(Ref ref);

@@ -1,0 +1,184 @@
+// Inside the arena: its index, and how memory is given and taken. arena.h is the door.
+//
+//   arena.cc        the index: reserve, commit, view, forget
+//   arena_room.cc   the cap: allocation, eviction, moving bytes between slabs and regions
+//
+// An object has units (what leaves together), a unit has pages (2 MiB windows of the object), a page has runs. A run's
+// bytes are in the object's region if its page is, else in one of the page's slab extents.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/eviction.h"
+#include "store/arena.h"
+#include "store/region.h"
+#include "store/slab.h"
+
+namespace forebay::store {
+namespace detail {
+
+constexpr std::uint32_t kRunsPerPage = kPage / core::kRun;  // 8: a page's runs fit a byte
+constexpr std::uint32_t kPageBits = 21;
+static_assert(kPage == 1U << kPageBits && kRunsPerPage == 8);
+constexpr std::uint32_t kGranulesPerRun = core::kRun / core::kGranule;
+
+struct Extent {  // runs [first_run, first_run + runs) of a page, in slab memory
+  SlabExtent place;
+  std::uint8_t first_run = 0, runs = 0;
+  std::uint8_t mask() const { return static_cast<std::uint8_t>(((1U << runs) - 1) << first_run); }
+};
+
+struct PageState {
+  std::uint8_t present = 0, reserved = 0;  // by run
+  bool in_region = false;
+  std::vector<Extent> extents;
+  std::uint8_t placed() const {
+    std::uint8_t mask = in_region ? 0xff : 0;
+    for (const Extent& extent : extents) mask |= extent.mask();
+    return mask;
+  }
+  bool empty() const { return present == 0 && reserved == 0; }
+};
+
+struct Object;
+struct Unit {
+  Object* object = nullptr;  // null once forgotten
+  std::uint32_t index = 0;
+  core::Eviction::Ref ref = 0;
+  core::Placement placement = core::Placement::Owned;
+  bool promotable = false;  // a page became whole while somebody read the unit
+  std::uint32_t views = 0, fills = 0;
+  std::uint64_t start = 0;   // in the object
+  std::uint32_t length = 0;  // bytes that it can hold
+  std::uint64_t charge = 0;  // bytes of pages and extents
+  std::shared_ptr<ObjectRegion> region;
+  std::vector<PageState> pages;
+  std::vector<std::uint32_t> crcs;  // by granule
+  bool inUse() const { return views != 0 || fills != 0; }
+  std::uint64_t regionPage(std::size_t page) const { return (start >> kPageBits) + page; }
+  std::uint32_t runLength(std::uint32_t run) const;  // `run` in the unit; the last may be short
+  std::uint8_t allRuns(std::size_t page) const;
+};
+
+struct Object {
+  core::ObjectKey key;
+  core::MountId mount = 0;
+  std::uint64_t size = 0;
+  std::uint32_t chunk_bits = 0;
+  std::shared_ptr<ObjectRegion> region;
+  std::map<std::uint32_t, std::unique_ptr<Unit>> units;
+  std::uint32_t unitBits() const { return std::max(chunk_bits, kPageBits); }
+  std::uint32_t unitOf(std::uint32_t chunk) const { return chunk >> (unitBits() - chunk_bits); }
+  std::uint32_t offsetInUnit(std::uint32_t chunk) const {
+    return static_cast<std::uint32_t>((std::uint64_t{chunk} << chunk_bits) & ((std::uint64_t{1} << unitBits()) - 1));
+  }
+  std::uint32_t chunkLength(std::uint32_t chunk) const;
+};
+
+struct KeyHash {  // keys are HMACs: any 64 bits of them are a hash
+  std::size_t operator()(const core::ObjectKey& key) const { return loadLe<std::uint64_t>(key.bytes.data()); }
+};
+
+// What the index takes in the heap, with the allocator's and containers' overhead: rounded up, for the cap.
+constexpr std::uint64_t kObjectCost = sizeof(Object) + 96, kUnitCost = sizeof(Unit) + 192,
+                        kPageCost = sizeof(PageState), kExtentCost = sizeof(Extent) + 96, kGhostCost = 64,
+                        kRegionCost = 2 * kKiB;
+
+inline std::uint64_t unitCost(std::uint64_t bytes) {
+  return kUnitCost + divideUp(bytes, kPage) * kPageCost + divideUp(bytes, core::kGranule) * sizeof(std::uint32_t);
+}
+
+}  // namespace detail
+
+struct Arena::Impl {
+  using Unit = detail::Unit;
+  using Object = detail::Object;
+  using PageState = detail::PageState;
+
+  Impl(Arena& owner, Metrics& metrics);
+  ~Impl();
+
+  struct Filling {  // one reserve() call
+    TimePoint now;
+    Unit& unit;
+    core::MountId mount;
+    std::uint64_t evicted = 0;
+  };
+
+  // --- index (arena.cc)
+  Object* find(const core::ObjectKey& key) const;
+  Object& objectOf(const core::Plan& plan);
+  Unit* unitOf(const Object& object, std::uint32_t chunk) const;
+  Unit* makeUnit(TimePoint now, Object& object, std::uint32_t index, bool transit);
+  Status checkRequest(const core::Plan& plan, const ReserveRequest& request) const;
+  void spansOf(const Unit& unit, core::RunRange runs, std::vector<MutableBytes>& out) const;
+  void hold(Unit& unit, std::uint32_t& count);
+  void release(Unit& unit, std::uint32_t& count);
+  void publish(Unit& unit, core::RunRange runs);
+  void abandon(Unit& unit, core::RunRange runs);
+  Piece pieceAt(const Unit& unit, std::uint32_t offset, std::uint32_t length) const;
+  std::uint64_t indexCostOf(const core::Plan& plan, std::uint32_t chunk) const;
+  std::unexpected<Error> refuse();
+  void countNotAdmitted();
+  void updateMetrics();
+
+  // --- room (arena_room.cc)
+  std::uint64_t used() const;
+  std::uint64_t freeBytes() const;
+  std::uint64_t usual() const;  // what everything but a promotion may take
+  bool room(std::uint64_t bytes, std::uint64_t limit);
+  bool makeRoomForIndex(TimePoint now, core::MountId mount, std::uint64_t bytes);
+  bool placeRuns(Filling& filling, core::RunRange runs);
+  bool placePage(Filling& filling, std::size_t page, std::uint8_t wanted);
+  bool placeGroup(Filling& filling, std::size_t page, std::uint8_t first_run, std::uint8_t runs);
+  bool evictFor(Filling& filling, std::uint64_t bytes);
+  void respectTransit(Filling& filling, std::uint64_t bytes);
+  bool shed(Unit& unit);
+  bool tryRegionPage(Unit& unit, std::size_t page, std::uint64_t limit);
+  bool tryExtent(Unit& unit, std::size_t page, std::uint8_t first_run, std::uint8_t runs);
+  std::optional<SlabExtent> trySlab(std::uint32_t wanted);
+  void freeExtent(Unit& unit, PageState& page, std::size_t i);
+  void freeRegionPage(Unit& unit, std::size_t page);
+  bool mayHaveRegion(const Unit& unit) const;
+  bool promote(Unit& unit, std::size_t page, std::uint64_t limit);
+  void promoteWhole(Unit& unit);
+  bool vacatePage();
+  bool moveAway(std::uint32_t slab_page);
+  void charge(Unit& unit, std::int64_t delta);
+  void tidy(Unit& unit);
+  void freeMemory(Unit& unit);
+  void dropRegion(std::shared_ptr<ObjectRegion>& region);
+  void dropUnusedRegion(Unit& unit);
+  void refreshOutside();
+  void evict(core::Eviction::Victim victim);
+  std::uint64_t removeUnit(Unit& unit, core::LeaveReason reason);
+  void removeObject(Object& object, core::LeaveReason reason);
+  void dropIfEmpty(Unit& unit);
+  std::byte* addressOf(const Unit& unit, std::uint32_t run) const;
+
+  Arena& arena;
+  core::Eviction eviction;
+  std::unique_ptr<SlabRegion> slab;
+  std::unordered_map<core::ObjectKey, std::unique_ptr<Object>, detail::KeyHash> objects;
+  std::vector<Unit*> by_ref;
+  std::map<std::pair<std::uint32_t, std::uint16_t>, Unit*> slab_owners;  // by slab page and first unit
+  std::unordered_map<Unit*, std::unique_ptr<Unit>> forgotten;            // still in use
+  std::uint64_t region_bytes = 0, index_bytes = 0, outside_bytes = 0;
+  std::uint64_t next_region_name = 1;
+  std::uint32_t regions = 0;
+  std::uint64_t units = 0, pinned_bytes = 0, refused = 0, not_admitted = 0, evicted_units = 0, evicted_bytes = 0;
+  io::Descriptor lock;
+
+  Gauge& used_gauge;
+  Gauge& transit_gauge;
+  Counter& refused_counter;
+  Counter& not_admitted_counter;
+  std::array<Counter*, core::kLeaveReasons> evicted_bytes_by{}, evicted_by{};
+};
+
+}  // namespace forebay::store

@@ -1,0 +1,427 @@
+// The arena's memory: who gets it, who gives it back, and the cap over all of it.
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/vfs.h>
+
+#include "base/log.h"
+#include "store/arena_impl.h"
+
+namespace forebay::store {
+
+using core::kRun;
+using core::LeaveReason;
+using core::Placement;
+using detail::Extent;
+using detail::kExtentCost;
+using detail::kRunsPerPage;
+
+// ---- the cap
+
+std::uint64_t Arena::Impl::used() const {
+  const std::uint64_t ghosts = eviction.ghosts() * detail::kGhostCost;
+  return region_bytes + slab->bytes() + index_bytes + outside_bytes + ghosts;
+}
+
+// One page is kept for promotions: moving a page from slabs to its region needs both places for a moment.
+std::uint64_t Arena::Impl::usual() const {
+  const std::uint64_t capacity = arena.options_.capacity_bytes;
+  return capacity >= 16 * kPage ? capacity - kPage : capacity;
+}
+
+std::uint64_t Arena::Impl::freeBytes() const {
+  const std::uint64_t taken = used() - slab->allocator().freeUnits() * kUnit;
+  return usual() > taken ? usual() - taken : 0;
+}
+
+bool Arena::Impl::room(std::uint64_t bytes, std::uint64_t limit) {
+  for (;;) {
+    if (used() + bytes <= limit) return true;
+    if (slab->giveBack()) continue;
+    if (outside_bytes != 0) {
+      refreshOutside();
+      if (used() + bytes <= limit) return true;
+    }
+    if (!vacatePage()) return false;
+  }
+}
+
+void Arena::Impl::refreshOutside() {
+  struct statfs info{};
+  if (!arena.options_.directory || ::fstatfs(arena.options_.directory->directory.get(), &info) != 0) return;
+  const std::uint64_t all = (info.f_blocks - info.f_bfree) * static_cast<std::uint64_t>(info.f_bsize);
+  outside_bytes = all > region_bytes ? all - region_bytes : 0;
+}
+
+void Arena::Impl::charge(Unit& unit, std::int64_t delta) {
+  unit.charge += static_cast<std::uint64_t>(delta);
+  if (unit.inUse()) pinned_bytes += static_cast<std::uint64_t>(delta);
+  if (unit.object != nullptr) eviction.charge(unit.ref, delta);
+}
+
+// ---- taking memory
+
+bool Arena::Impl::mayHaveRegion(const Unit& unit) const {
+  const Object& object = *unit.object;
+  if (!arena.options_.directory || object.size < kPage) return false;
+  return object.region != nullptr || regions < arena.options_.max_object_regions;
+}
+
+bool Arena::Impl::tryRegionPage(Unit& unit, std::size_t page, std::uint64_t limit) {
+  Object& object = *unit.object;
+  const bool fresh = object.region == nullptr;
+  const std::uint64_t size = std::min<std::uint64_t>(kPage, roundUp(object.size - unit.start - page * kPage, kUnit));
+  if (!room(size + (fresh ? detail::kRegionCost : 0), limit)) return false;
+  if (fresh) {
+    auto made = ObjectRegion::create(arena.options_.directory->directory.get(), std::to_string(next_region_name++),
+                                     object.size);
+    if (!made) {
+      log::warn("arena", "{}: this object lives in slabs", made.error().text());
+      return false;
+    }
+    object.region = std::move(*made);
+    ++regions;
+    index_bytes += detail::kRegionCost;
+  }
+  ObjectRegion& region = *object.region;
+  const std::uint64_t before = region.blockBytes();
+  const bool reserved = region.reservePage(unit.regionPage(page));
+  region_bytes += region.blockBytes() - before;
+  if (reserved) {
+    if (unit.region != object.region) {
+      dropRegion(unit.region);
+      unit.region = object.region;
+    }
+    unit.pages[page].in_region = true;
+    charge(unit, static_cast<std::int64_t>(size));
+    // A kernel that rounds a tail up to 2 MiB took more than asked.
+    if (used() <= arena.options_.capacity_bytes) return true;
+    freeRegionPage(unit, page);
+  }
+  dropUnusedRegion(unit);
+  return false;
+}
+
+std::optional<SlabExtent> Arena::Impl::trySlab(std::uint32_t wanted) {
+  if (auto got = slab->allocator().allocate(wanted)) return got;
+  if (room(kPage, usual()) && slab->populate()) return slab->allocator().allocate(wanted);
+  if (vacatePage()) return slab->allocator().allocate(wanted);
+  return std::nullopt;
+}
+
+bool Arena::Impl::tryExtent(Unit& unit, std::size_t page, std::uint8_t first_run, std::uint8_t runs) {
+  std::uint64_t bytes = 0;
+  for (std::uint32_t run = first_run; run < std::uint32_t{first_run} + runs; ++run)
+    bytes += unit.runLength(static_cast<std::uint32_t>(page) * kRunsPerPage + run);
+  if (!room(kExtentCost, usual())) return false;
+  index_bytes += kExtentCost;
+  auto place = trySlab(static_cast<std::uint32_t>(divideUp(bytes, kUnit)));
+  if (!place) {
+    index_bytes -= kExtentCost;
+    return false;
+  }
+  unit.pages[page].extents.push_back({*place, first_run, runs});
+  slab_owners[{place->page, place->first}] = &unit;
+  charge(unit, static_cast<std::int64_t>(place->bytes()));
+  return true;
+}
+
+void Arena::Impl::freeExtent(Unit& unit, PageState& page, std::size_t i) {
+  const SlabExtent place = page.extents[i].place;
+  slab_owners.erase({place.page, place.first});
+  slab->allocator().free(place);
+  page.extents.erase(page.extents.begin() + static_cast<std::ptrdiff_t>(i));
+  index_bytes -= kExtentCost;
+  charge(unit, -static_cast<std::int64_t>(place.bytes()));
+}
+
+void Arena::Impl::freeRegionPage(Unit& unit, std::size_t page) {
+  ObjectRegion& region = *unit.region;
+  const std::uint64_t number = unit.regionPage(page);
+  const std::uint64_t before = region.blockBytes();
+  region.freePage(number);
+  region_bytes -= before - region.blockBytes();
+  unit.pages[page].in_region = false;
+  charge(unit, -static_cast<std::int64_t>(region.pageBytes(number)));
+}
+
+// ---- placing runs: evicting until there is room
+
+bool Arena::Impl::placeRuns(Filling& filling, core::RunRange runs) {
+  for (std::uint32_t run = runs.first; run < runs.end;) {
+    const std::size_t page = run / kRunsPerPage;
+    std::uint8_t wanted = 0;
+    for (; run < runs.end && run / kRunsPerPage == page; ++run)
+      wanted |= static_cast<std::uint8_t>(1U << (run % kRunsPerPage));
+    if (!placePage(filling, page, wanted)) return false;
+  }
+  return true;
+}
+
+bool Arena::Impl::placePage(Filling& filling, std::size_t number, std::uint8_t wanted) {
+  Unit& unit = filling.unit;
+  // A page that this fill makes whole goes to its region at once, with what it has so far.
+  while (unit.views == 0 && unit.pages[number].reserved == 0 && !unit.pages[number].in_region &&
+         (unit.pages[number].present | wanted) == unit.allRuns(number) && mayHaveRegion(unit)) {
+    respectTransit(filling, kPage);
+    if (promote(unit, number, usual())) break;
+    if (!evictFor(filling, kPage)) break;
+  }
+  unit.pages[number].reserved |= wanted;  // before anything is evicted for it: shed() keeps what is reserved
+  // Only what has no place yet: an abandoned fill left its extent. Eviction may take the unit's own older runs.
+  for (std::uint8_t missing = 0; (missing = wanted & static_cast<std::uint8_t>(~unit.pages[number].placed())) != 0;) {
+    const auto first = static_cast<std::uint8_t>(std::countr_zero(missing));
+    const auto runs = static_cast<std::uint8_t>(std::countr_one(static_cast<unsigned>(missing) >> first));
+    if (!placeGroup(filling, number, first, runs)) return false;
+  }
+  return true;
+}
+
+bool Arena::Impl::placeGroup(Filling& filling, std::size_t page, std::uint8_t first_run, std::uint8_t runs) {
+  const std::uint64_t bytes = std::uint64_t{runs} * kRun;
+  for (;;) {
+    respectTransit(filling, std::min<std::uint64_t>(bytes, filling.unit.length));
+    if (tryExtent(filling.unit, page, first_run, runs)) return true;
+    if (runs > 1 && tryExtent(filling.unit, page, first_run, 1)) return true;  // the caller comes back for the rest
+    if (!evictFor(filling, bytes)) return false;
+  }
+}
+
+void Arena::Impl::respectTransit(Filling& filling, std::uint64_t bytes) {
+  const core::Eviction::Want want{.mount = filling.mount, .bytes = bytes, .chunk_bytes = filling.unit.length};
+  while (auto victim = eviction.overflow(filling.unit.placement, want)) evict(*victim);
+}
+
+// One step towards room: somebody leaves, or the unit becomes a transit copy. False: nothing more can be done.
+bool Arena::Impl::evictFor(Filling& filling, std::uint64_t bytes) {
+  Unit& unit = filling.unit;
+  // Regions that others hold give nothing back at once: never empty the arena for one fill.
+  if (filling.evicted > std::max<std::uint64_t>(64 * kMiB, 8 * unit.length)) return false;
+  const core::Eviction::Want want{
+      .mount = filling.mount, .bytes = bytes, .chunk_bytes = unit.length, .free_bytes = freeBytes()};
+  if (auto victim = eviction.victim(filling.now, unit.placement, want)) {
+    filling.evicted += by_ref[victim->ref]->charge;
+    evict(*victim);
+    return true;
+  }
+  if (unit.placement == Placement::Owned) {
+    eviction.move(unit.ref, Placement::Transit);
+    unit.placement = Placement::Transit;
+    countNotAdmitted();
+    return true;
+  }
+  return shed(unit);
+}
+
+// The last resort of a unit that alone is larger than what it may take: its own older runs.
+bool Arena::Impl::shed(Unit& unit) {
+  if (unit.views != 0 || unit.fills != 1) return false;
+  const std::uint64_t before = unit.charge;
+  for (PageState& page : unit.pages)
+    if (page.reserved == 0) page.present = 0;
+  tidy(unit);
+  const std::uint64_t freed = before - unit.charge;
+  evicted_bytes += freed;
+  evicted_bytes_by[static_cast<std::size_t>(LeaveReason::Shed)]->add(freed);
+  return freed != 0;
+}
+
+bool Arena::Impl::makeRoomForIndex(TimePoint now, core::MountId mount, std::uint64_t bytes) {
+  const core::Eviction::Want want{.mount = mount, .bytes = bytes, .chunk_bytes = kPage};
+  while (!room(bytes, usual())) {
+    auto victim = eviction.victim(now, Placement::Owned, want);
+    if (!victim) victim = eviction.victim(now, Placement::Transit, want);
+    if (!victim) return false;
+    evict(*victim);
+  }
+  return true;
+}
+
+// ---- moving bytes
+
+// A page's present runs move from slab extents to the object's region. Nobody may be reading or filling the page.
+bool Arena::Impl::promote(Unit& unit, std::size_t number, std::uint64_t limit) {
+  PageState& page = unit.pages[number];
+  assert(unit.views == 0 && page.reserved == 0 && !page.in_region);
+  if (!tryRegionPage(unit, number, limit)) return false;
+  const std::uint64_t start = unit.start + number * kPage;
+  for (const Extent& extent : page.extents) {
+    for (std::uint32_t i = 0; i < extent.runs; ++i) {
+      const std::uint32_t run = extent.first_run + i;
+      if ((page.present >> run & 1) == 0) continue;
+      const std::uint32_t length = unit.runLength(static_cast<std::uint32_t>(number) * kRunsPerPage + run);
+      std::memcpy(unit.region->at(start + std::uint64_t{run} * kRun), slab->at(extent.place) + std::uint64_t{i} * kRun,
+                  length);
+    }
+  }
+  while (!page.extents.empty()) freeExtent(unit, page, page.extents.size() - 1);
+  return true;
+}
+
+void Arena::Impl::promoteWhole(Unit& unit) {
+  unit.promotable = false;
+  if (unit.object == nullptr || !mayHaveRegion(unit)) return;
+  for (std::size_t i = 0; i < unit.pages.size(); ++i) {
+    const PageState& page = unit.pages[i];
+    if (page.in_region || page.reserved != 0 || page.present != unit.allRuns(i)) continue;
+    if (unit.views != 0) {
+      unit.promotable = true;  // its last reader's end comes back here
+      return;
+    }
+    if (!promote(unit, i, arena.options_.capacity_bytes)) return;
+    room(0, usual());  // the page kept for the next promotion
+  }
+}
+
+// Empties a slab page by moving its extents into holes elsewhere, so that small objects which leave here and there
+// make room for a whole page. False: there aren't holes enough, or what lies there is in use.
+bool Arena::Impl::vacatePage() {
+  SlabAllocator& allocator = slab->allocator();
+  if (allocator.freeUnits() < kUnitsPerPage || allocator.emptyPage()) return false;
+  constexpr std::size_t kTries = 4;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> least;  // used units, page
+  for (std::uint32_t page = 0; page < allocator.maxPages(); ++page) {
+    if (!allocator.populated(page)) continue;
+    least.emplace_back(allocator.usedUnits(page), page);
+    std::push_heap(least.begin(), least.end());
+    if (least.size() <= kTries) continue;
+    std::pop_heap(least.begin(), least.end());
+    least.pop_back();
+  }
+  std::sort(least.begin(), least.end());
+  for (const auto& [taken, page] : least)
+    if (moveAway(page)) return true;
+  return false;
+}
+
+bool Arena::Impl::moveAway(std::uint32_t slab_page) {
+  const auto begin = slab_owners.lower_bound({slab_page, 0});
+  const auto end = slab_owners.lower_bound({slab_page + 1, 0});
+  if (std::any_of(begin, end, [](const auto& owned) { return owned.second->inUse(); })) return false;
+  std::vector<std::pair<std::uint16_t, Unit*>> owned;
+  for (auto i = begin; i != end; ++i) owned.emplace_back(i->first.second, i->second);
+  for (const auto& [first, unit] : owned) {
+    Extent* extent = nullptr;
+    for (PageState& page : unit->pages)
+      for (Extent& candidate : page.extents)
+        if (candidate.place.page == slab_page && candidate.place.first == first) extent = &candidate;
+    assert(extent != nullptr);
+    const auto place = slab->allocator().allocate(extent->place.units, slab_page);
+    if (!place) return false;
+    std::memcpy(slab->at(*place), slab->at(extent->place), place->bytes());
+    slab_owners.erase({slab_page, first});
+    slab_owners[{place->page, place->first}] = unit;
+    slab->allocator().free(std::exchange(extent->place, *place));
+  }
+  return true;
+}
+
+// ---- giving memory back
+
+// Frees places in which nothing is, and nothing will be.
+void Arena::Impl::tidy(Unit& unit) {
+  for (std::size_t i = 0; i < unit.pages.size(); ++i) {
+    PageState& page = unit.pages[i];
+    for (std::size_t e = page.extents.size(); e-- > 0;)
+      if ((page.extents[e].mask() & (page.present | page.reserved)) == 0) freeExtent(unit, page, e);
+    if (page.in_region && page.empty()) freeRegionPage(unit, i);
+  }
+  dropUnusedRegion(unit);
+}
+
+void Arena::Impl::dropUnusedRegion(Unit& unit) {
+  if (unit.region == nullptr) return;
+  if (std::any_of(unit.pages.begin(), unit.pages.end(), [](const auto& page) { return page.in_region; })) return;
+  dropRegion(unit.region);
+  if (unit.object != nullptr && unit.object->region != nullptr && unit.object->region->pages() == 0)
+    dropRegion(unit.object->region);
+}
+
+void Arena::Impl::freeMemory(Unit& unit) {
+  for (PageState& page : unit.pages) page.present = page.reserved = 0;
+  tidy(unit);
+  index_bytes -= detail::unitCost(unit.length);
+  dropRegion(unit.region);
+  --units;
+}
+
+void Arena::Impl::dropRegion(std::shared_ptr<ObjectRegion>& region) {
+  if (region == nullptr) return;
+  const bool last = region.use_count() == 1;
+  const bool left = region->everLeft();
+  if (last) {
+    region_bytes -= region->blockBytes();
+    index_bytes -= detail::kRegionCost;
+    --regions;
+  }
+  region.reset();
+  if (last && left) refreshOutside();
+}
+
+void Arena::Impl::evict(core::Eviction::Victim victim) {
+  Unit& unit = *by_ref[victim.ref];
+  // What ever left the node is never punched: its object leaves whole.
+  if (unit.region != nullptr && unit.region->everLeft()) {
+    removeObject(*unit.object, victim.reason);
+    return;
+  }
+  removeUnit(unit, victim.reason);
+}
+
+std::uint64_t Arena::Impl::removeUnit(Unit& unit, LeaveReason reason) {
+  const std::uint64_t bytes = unit.charge;
+  Object& object = *unit.object;
+  eviction.remove(unit.ref, reason != LeaveReason::Forgotten);
+  by_ref[unit.ref] = nullptr;
+  unit.object = nullptr;
+  auto node = object.units.extract(unit.index);
+  if (unit.inUse()) {
+    forgotten.emplace(&unit, std::move(node.mapped()));
+  } else {
+    freeMemory(unit);
+  }
+  if (object.units.empty()) {
+    dropRegion(object.region);
+    index_bytes -= detail::kObjectCost;
+    objects.erase(core::ObjectKey(object.key));
+  } else if (object.region != nullptr && object.region->pages() == 0) {
+    dropRegion(object.region);
+  }
+  evicted_bytes += bytes;
+  ++evicted_units;
+  evicted_bytes_by[static_cast<std::size_t>(reason)]->add(bytes);
+  evicted_by[static_cast<std::size_t>(reason)]->add();
+  return bytes;
+}
+
+void Arena::Impl::removeObject(Object& object, LeaveReason reason) {
+  for (std::size_t left = object.units.size(); left > 0; --left) removeUnit(*object.units.begin()->second, reason);
+}
+
+// After an abandoned fill: a unit that holds nothing goes.
+void Arena::Impl::dropIfEmpty(Unit& unit) {
+  if (unit.inUse()) return;
+  if (unit.object == nullptr) {
+    freeMemory(unit);
+    forgotten.erase(&unit);
+    return;
+  }
+  const bool holds_any = std::any_of(unit.pages.begin(), unit.pages.end(), [](const auto& p) { return !p.empty(); });
+  if (holds_any) return;
+  Object& object = *unit.object;
+  eviction.remove(unit.ref, false);
+  by_ref[unit.ref] = nullptr;
+  auto node = object.units.extract(unit.index);
+  unit.object = nullptr;
+  freeMemory(unit);
+  if (object.units.empty()) {
+    dropRegion(object.region);
+    index_bytes -= detail::kObjectCost;
+    objects.erase(core::ObjectKey(object.key));
+  }
+}
+
+}  // namespace forebay::store
