@@ -1,0 +1,17 @@
+// Answers of Azure's List Blobs (comp=list) as a ListPage. Pure, for any bytes.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "origin/origin.h"
+
+namespace forebay::origin {
+
+// `prefix`: what was listed, whole (the URL's prefix included); every name must start with it and loses it.
+// `marker`: what this page was asked with; a page that names itself as the next one would be listed forever.
+// A directory's marker blob (hdi_isfolder, ResourceType) is a directory. Corrupt for anything that can't be such a
+// list.
+Result<ListPage> parseAzureList(std::string_view xml, std::string_view prefix, std::string_view marker);
+
+}  // namespace forebay::origin

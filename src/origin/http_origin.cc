@@ -1,0 +1,489 @@
+#include "origin/http_origin.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "origin/encoding.h"
+
+namespace forebay::origin {
+namespace {
+
+constexpr std::size_t kMaxListBody = 32 * kMiB;  // 5,000 names of 1,024 bytes, percent-encoded, with properties
+constexpr std::size_t kMaxErrorBody = 64 * kKiB;
+constexpr std::size_t kMaxNameBytes = 1024;
+
+using io::HttpFailure;
+using io::HttpResponse;
+using io::HttpResult;
+
+// "bytes 0-99/1234" or "bytes 0-99/*".
+struct ContentRange {
+  std::uint64_t first = 0, last = 0;
+};
+std::optional<ContentRange> parseContentRange(std::string_view text) {
+  if (!text.starts_with("bytes ")) return std::nullopt;
+  text.remove_prefix(6);
+  const auto dash = text.find('-');
+  const auto slash = text.find('/');
+  if (dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) return std::nullopt;
+  const auto first = parseNumber(text.substr(0, dash));
+  const auto last = parseNumber(text.substr(dash + 1, slash - dash - 1));
+  if (!first || !last || *last < *first) return std::nullopt;
+  return ContentRange{*first, *last};
+}
+
+std::string requestId(const HttpResponse& response) {
+  std::string_view id = response.headers.get("x-ms-request-id");
+  if (id.empty()) id = response.headers.get("x-amz-request-id");
+  if (id.empty() || id.size() > 64) return {};
+  for (const char c : id)
+    if (!isalnum(static_cast<unsigned char>(c)) && c != '-') return {};
+  return fmt::format(" (the service's request id: {})", id);
+}
+
+Code codeOfStatus(CallKind kind, int status) {
+  switch (status) {
+    case 400:
+      return Code::InvalidArgument;
+    case 401:
+      return Code::Unauthenticated;
+    case 403:
+      return Code::PermissionDenied;
+    case 404:
+    case 410:
+      return kind == CallKind::Get ? Code::Gone : Code::NotFound;
+    case 412:
+    case 416:
+      return Code::Gone;
+    case 409:
+    case 501:
+      return Code::Unsupported;
+    case 408:
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+      return Code::Unavailable;
+    default:
+      return status / 100 == 3 ? Code::InvalidArgument : status / 100 == 5 ? Code::Unavailable : Code::Corrupt;
+  }
+}
+
+Code codeOfFailure(HttpFailure failure) {
+  switch (failure) {
+    case HttpFailure::Untrusted:
+      return Code::Unauthenticated;
+    case HttpFailure::TooLarge:
+    case HttpFailure::Malformed:
+      return Code::Corrupt;
+    case HttpFailure::Local:
+      return Code::IoError;
+    case HttpFailure::Deadline:
+      return Code::DeadlineExceeded;
+    default:
+      return Code::Unavailable;
+  }
+}
+
+}  // namespace
+
+// One call: waiting for its turn, in an attempt, or between two.
+class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_from_this<Op> {
+ public:
+  using Done = std::variant<Callback<ObjectInfo>, Callback<ListPage>, DoneCallback>;
+
+  Op(HttpOrigin& owner, Call what, TimePoint until, Done callback)
+      : origin(owner), call(std::move(what)), deadline(until), done_callback(std::move(callback)) {}
+
+  Body head(const HttpResponse& response) override;
+  bool body(Bytes bytes) override;
+  void done(HttpResult result) override { origin.endAttempt(*this, std::move(result)); }
+
+  HttpOrigin& origin;
+  const Call call;
+  const TimePoint deadline;
+  Done done_callback;
+  OpId id = 0;
+  ByteSink* sink = nullptr;
+  std::uint64_t received = 0;  // of a get, over all attempts
+  TimePoint submitted{}, attempt_start{};
+  std::uint32_t attempts = 0, in_a_row = 0;
+  std::uint64_t received_before = 0;  // when this attempt began
+  io::HttpId http = 0;
+  io::TimerId deadline_timer = 0, backoff_timer = 0;
+  std::optional<Error> refusal;  // why head() or body() ended the attempt
+  std::string last_trouble;
+  bool learned = false;
+  bool dropped = false;  // the origin is gone
+
+ private:
+  Body refuse(Code code, std::string why);
+};
+
+io::HttpReceiver::Body HttpOrigin::Op::refuse(Code code, std::string why) {
+  refusal = Error{code, fmt::format("{}: {}", origin.describe(call), why)};
+  return Body::Refuse;
+}
+
+io::HttpReceiver::Body HttpOrigin::Op::head(const HttpResponse& response) {
+  if (call.kind != CallKind::Get) return Body::Collect;
+  origin.metrics_.first_byte.record(io::Reactor::now() - attempt_start);
+  if (response.status == 200)
+    return refuse(Code::Corrupt,
+                  "the origin sent the whole object where a range was asked; it (or a proxy before it) "
+                  "ignores ranges and can't be read from");
+  if (response.status != 206) return Body::Collect;
+
+  const std::uint64_t first = call.offset + received, last = call.offset + call.length - 1;
+  const auto range = parseContentRange(response.headers.get("content-range"));
+  if (!range || range->first != first || range->last != last)
+    return refuse(Code::Corrupt, fmt::format("asked for bytes {}-{}, the origin answers with range {}", first, last,
+                                             shown(response.headers.get("content-range"))));
+  const std::string_view length = response.headers.get("content-length");
+  if (!length.empty() && parseNumber(length) != last - first + 1)
+    return refuse(Code::Corrupt,
+                  fmt::format("{} bytes are due, the origin promises {}", last - first + 1, shown(length)));
+  const std::string etag = bareEtag(response.headers.get("etag"));
+  if (etag.empty())
+    return refuse(Code::Corrupt, "the answer has no ETag: which version its bytes belong to can't be known");
+  if (etag != call.version)
+    return refuse(Code::Gone, fmt::format("version {} was asked, the origin has {}", shown(call.version), shown(etag)));
+  return Body::Stream;
+}
+
+bool HttpOrigin::Op::body(Bytes bytes) {
+  const auto self = shared_from_this();  // the sink may destroy the origin, and us with it
+  origin.metrics_.bytes.add(bytes.size());
+  if (bytes.size() > call.length - received) {
+    refuse(Code::Corrupt, fmt::format("more than the {} bytes that are due arrived", call.length));
+    return false;
+  }
+  while (!bytes.empty()) {
+    const MutableBytes room = sink->room();
+    if (dropped) return false;
+    if (room.empty()) {
+      refuse(Code::Internal, "the receiver of the bytes has no room");
+      return false;
+    }
+    const std::size_t n = std::min(room.size(), bytes.size());
+    std::memcpy(room.data(), bytes.data(), n);
+    received += n;
+    bytes = bytes.subspan(n);
+    sink->wrote(n);
+    if (dropped) return false;
+  }
+  return true;
+}
+
+HttpOrigin::HttpOrigin(std::unique_ptr<Dialect> dialect, HttpOriginOptions options, io::Reactor& reactor,
+                       io::HttpClient& client, OriginMetrics& metrics)
+    : dialect_(std::move(dialect)),
+      options_(std::move(options)),
+      reactor_(reactor),
+      client_(client),
+      metrics_(metrics),
+      random_(options_.seed != 0 ? options_.seed : systemRandom()),
+      budget_(options_.retry_budget, io::Reactor::now()) {}
+
+HttpOrigin::~HttpOrigin() {
+  alive_.reset();
+  for (auto& [id, op] : ops_) {
+    op->dropped = true;
+    reactor_.cancel(op->deadline_timer);
+    reactor_.cancel(op->backoff_timer);
+    client_.cancel(op->http);
+  }
+}
+
+void HttpOrigin::later(io::Task task) {
+  reactor_.post([alive = std::weak_ptr(alive_), task = std::move(task)]() mutable {
+    if (!alive.expired()) task();
+  });
+}
+
+void HttpOrigin::probe(TimePoint deadline, DoneCallback done) {
+  list("", "", 1, deadline, [done = std::move(done)](Result<ListPage> page) mutable {
+    if (page)
+      done({});
+    else
+      done(std::unexpected(std::move(page.error())));
+  });
+}
+
+void HttpOrigin::head(std::string path, TimePoint deadline, Callback<ObjectInfo> done) {
+  submit(std::make_shared<Op>(*this, Call{.kind = CallKind::Head, .path = std::move(path)}, deadline, std::move(done)));
+}
+
+void HttpOrigin::get(std::string path, std::string version, std::uint64_t offset, std::uint64_t length, ByteSink& sink,
+                     TimePoint deadline, DoneCallback done) {
+  if (length == 0) {  // no range of HTTP can ask for nothing, and an empty object has no bytes to ask for
+    later([done = std::move(done)]() mutable { done({}); });
+    return;
+  }
+  auto op = std::make_shared<Op>(*this,
+                                 Call{.kind = CallKind::Get,
+                                      .path = std::move(path),
+                                      .version = std::move(version),
+                                      .offset = offset,
+                                      .length = length},
+                                 deadline, std::move(done));
+  op->sink = &sink;
+  submit(std::move(op));
+}
+
+void HttpOrigin::list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
+                      Callback<ListPage> done) {
+  submit(std::make_shared<Op>(
+      *this, Call{.kind = CallKind::List, .path = std::move(prefix), .next = std::move(next), .max = max}, deadline,
+      std::move(done)));
+}
+
+namespace {
+// What no request has to be sent for. Empty: fine.
+std::string problemOf(const Call& call) {
+  if (call.path.size() > kMaxNameBytes)
+    return fmt::format("a name of {} bytes; object stores have at most {}", call.path.size(), kMaxNameBytes);
+  if (call.path.find('\0') != std::string::npos) return "a name with a zero byte";
+  if (call.kind == CallKind::List) {
+    if (!call.path.empty() && call.path.back() != '/') return "a listed prefix must end with '/'";
+    return {};
+  }
+  if (call.path.empty()) return "an object's name can't be empty";
+  if (call.kind != CallKind::Get) return {};
+  if (call.version.empty()) return "no version was given";
+  if (call.offset + call.length < call.offset) return "the range ends beyond 2^64";
+  return {};
+}
+}  // namespace
+
+void HttpOrigin::submit(std::shared_ptr<Op> op) {
+  const TimePoint now = io::Reactor::now();
+  op->id = next_id_++;
+  op->submitted = now;
+  Op& call = *op;
+  ops_.emplace(op->id, std::move(op));
+  const auto failLater = [this, id = call.id](Error error) {
+    later([this, id, why = std::move(error)]() mutable {
+      if (const auto known = ops_.find(id); known != ops_.end()) fail(*known->second, std::move(why));
+    });
+  };
+  if (const std::string problem = problemOf(call.call); !problem.empty())
+    return failLater({Code::InvalidArgument, fmt::format("{}: {}", describe(call.call), problem)});
+  if (now >= call.deadline)
+    return failLater({Code::DeadlineExceeded, fmt::format("{}: its deadline had passed", describe(call.call))});
+  if (running_ >= options_.max_concurrent && waiting_.size() >= options_.max_waiting)
+    return failLater({Code::Busy,
+                      fmt::format("{}: {} calls to the origin already wait (max_waiting), {} run (max_concurrent)",
+                                  describe(call.call), waiting_.size(), running_),
+                      100});
+  budget_.onCall(now);
+  if (call.deadline != kNever)
+    call.deadline_timer = reactor_.at(call.deadline, [this, id = call.id] {
+      const auto known = ops_.find(id);
+      if (known == ops_.end()) return;
+      Op& late = *known->second;
+      late.deadline_timer = 0;
+      fail(late, {Code::DeadlineExceeded,
+                  fmt::format("{}: not done in {} ms; {}", describe(late.call), toMs(late.deadline - late.submitted),
+                              late.attempts == 0          ? "it still waited for a place among max_concurrent"
+                              : late.last_trouble.empty() ? "the origin is slow"
+                                                          : "last: " + late.last_trouble)});
+    });
+  waiting_.push_back(call.id);
+  startWaiting();
+}
+
+void HttpOrigin::startWaiting() {
+  while (running_ < options_.max_concurrent && !waiting_.empty()) {
+    const auto known = ops_.find(waiting_.front());
+    waiting_.pop_front();
+    if (known != ops_.end()) startAttempt(*known->second);
+  }
+}
+
+void HttpOrigin::startAttempt(Op& op) {
+  const TimePoint now = io::Reactor::now();
+  Call call = op.call;
+  call.offset += op.received;
+  call.length -= op.received;
+  Result<io::HttpRequest> request = dialect_->request(call, io::Reactor::wallNs());
+  Result<io::HttpId> started = 0;
+  if (request) {
+    const bool is_get = call.kind == CallKind::Get, is_list = call.kind == CallKind::List;
+    const auto allowance =
+        std::chrono::milliseconds(call.length / std::max<std::uint64_t>(1, options_.attempt_bytes_per_second / 1000));
+    request->deadline = std::min(op.deadline, now + options_.attempt_timeout + allowance);
+    request->connect_timeout = options_.connect_timeout;
+    request->idle_timeout = options_.idle_timeout;
+    request->receive_buffer = is_get ? std::min<std::uint64_t>(call.length, io::kMaxReceiveBuffer) : 64 * kKiB;
+    request->max_body = is_list ? kMaxListBody : kMaxErrorBody;
+    request->ca_file = options_.ca_file;
+    request->proxy = options_.proxy;
+    started = client_.start(std::move(*request), op);
+  } else {
+    started = std::unexpected(std::move(request.error()));
+  }
+  if (!started) {
+    later([this, id = op.id, error = std::move(started.error())]() mutable {
+      const auto known = ops_.find(id);
+      if (known == ops_.end()) return;
+      error.message = fmt::format("{}: {}", describe(known->second->call), error.message);
+      fail(*known->second, std::move(error));
+    });
+    return;
+  }
+  op.http = *started;
+  ++running_;
+  if (op.attempts++ == 0)
+    metrics_.wait.record(now - op.submitted);
+  else
+    metrics_.retries.add();
+  ++op.in_a_row;
+  op.attempt_start = now;
+  op.received_before = op.received;
+  (call.kind == CallKind::Get ? metrics_.gets : call.kind == CallKind::Head ? metrics_.heads : metrics_.lists).add();
+}
+
+void HttpOrigin::end(Op& op) {
+  reactor_.cancel(op.deadline_timer);
+  reactor_.cancel(op.backoff_timer);
+  if (op.http != 0) {
+    client_.cancel(op.http);
+    op.http = 0;
+    --running_;
+  }
+  if (op.attempts == 0) std::erase(waiting_, op.id);
+  ops_.erase(op.id);
+  startWaiting();
+}
+
+// The callback comes last: it may destroy the origin.
+void HttpOrigin::fail(Op& op, Error error) {
+  const auto keep = op.shared_from_this();
+  if (error.code != Code::NotFound) metrics_.errors.add();
+  end(op);
+  std::visit([&](auto& done) { done(std::unexpected(std::move(error))); }, keep->done_callback);
+}
+
+void HttpOrigin::endAttempt(Op& op, HttpResult result) {
+  const auto keep = op.shared_from_this();
+  op.http = 0;
+  --running_;
+  if (op.refusal) return fail(op, std::move(*op.refusal));
+  const HttpResponse& response = result.response;
+  if (result.ok() && op.call.kind == CallKind::Get && response.status == 206) {
+    if (op.received != op.call.length)
+      return fail(op, {Code::Corrupt, fmt::format("{}: the answer ended after {} of {} bytes", describe(op.call),
+                                                  op.received, op.call.length)});
+    end(op);
+    return std::get<DoneCallback>(keep->done_callback)({});
+  }
+  if (result.ok() && op.call.kind == CallKind::Head && response.status == 200) {
+    Result<ObjectInfo> info = dialect_->readHead(response);
+    if (!info) {
+      info.error().message = fmt::format("{}: {}", describe(op.call), info.error().message);
+      return fail(op, std::move(info.error()));
+    }
+    end(op);
+    return std::get<Callback<ObjectInfo>>(keep->done_callback)(std::move(info));
+  }
+  if (result.ok() && op.call.kind == CallKind::List && response.status == 200) {
+    Result<ListPage> page = dialect_->readList(op.call, response.body);
+    if (!page) {
+      page.error().message = fmt::format("{}: {}", describe(op.call), page.error().message);
+      return fail(op, std::move(page.error()));
+    }
+    end(op);
+    return std::get<Callback<ListPage>>(keep->done_callback)(std::move(page));
+  }
+  if (result.ok() && !op.learned && dialect_->learn(response)) {
+    op.learned = true;
+    return resubmit(op.id);
+  }
+  Attempt attempt{.failure = result.failure,
+                  .status = response.status,
+                  .transient = result.ok() && dialect_->isTransient(dialect_->errorCode(response)),
+                  .in_a_row = op.in_a_row,
+                  .progress = op.received > op.received_before,
+                  .retry_after = retryAfter(response.headers, io::Reactor::wallNs())};
+  retryOrGiveUp(op, attempt, result.ok() ? statusError(op, response) : errorOf(op, result));
+}
+
+void HttpOrigin::retryOrGiveUp(Op& op, const Attempt& attempt, Error error) {
+  const TimePoint now = io::Reactor::now();
+  if (attempt.progress) op.in_a_row = 1;
+  const Decision decision = decide(options_.retry, attempt, now, op.deadline, budget_, random_);
+  if (attempt.retry_after && (error.code == Code::Unavailable || error.code == Code::Busy))
+    error.retry_after_ms = static_cast<std::uint32_t>(toMs(*attempt.retry_after));
+  switch (decision.what) {
+    case Decision::Again:
+      log::debug("origin", "{}; again in {} ms", error.message, toMs(decision.wait));
+      op.last_trouble = std::move(error.message);
+      op.backoff_timer = reactor_.after(decision.wait, [this, id = op.id] { resubmit(id); });
+      return startWaiting();
+    case Decision::Final:
+      break;
+    case Decision::Exhausted:
+      error.message += fmt::format(", after {} attempts in {} ms", op.attempts, toMs(now - op.submitted));
+      break;
+    case Decision::TooLate:
+      error.message += fmt::format(", and no time is left to wait {} ms for another attempt", toMs(decision.wait));
+      break;
+    case Decision::NoBudget:
+      error.message += ", and so many calls fail that it isn't tried again (retry budget)";
+      break;
+  }
+  fail(op, std::move(error));
+}
+
+// Before those that haven't started: it has waited already, and isn't counted in max_waiting.
+void HttpOrigin::resubmit(OpId id) {
+  const auto known = ops_.find(id);
+  if (known == ops_.end()) return;
+  known->second->backoff_timer = 0;
+  waiting_.push_front(id);
+  startWaiting();
+}
+
+std::string HttpOrigin::describe(const Call& call) const {
+  const std::string name = shown(dialect_->url() + call.path);
+  switch (call.kind) {
+    case CallKind::Head:
+      return "look up " + name;
+    case CallKind::List:
+      return "list " + name;
+    case CallKind::Get:
+      break;
+  }
+  return fmt::format("read {} from {}, {} bytes", name, call.offset, call.length);
+}
+
+Error HttpOrigin::errorOf(const Op& op, const HttpResult& result) const {
+  std::string message = fmt::format("{}: {}", describe(op.call), result.why);
+  if (result.failure == HttpFailure::Resolve || result.failure == HttpFailure::Connect)
+    message += ". " + dialect_->unreachableAdvice();
+  if (result.failure == HttpFailure::Untrusted)
+    message += ". If the service has a private certificate authority, give its certificate as ca_file";
+  if (op.received > 0) message += fmt::format(" (after {} of {} bytes)", op.received, op.call.length);
+  return {codeOfFailure(result.failure), std::move(message)};
+}
+
+Error HttpOrigin::statusError(const Op& op, const HttpResponse& response) const {
+  const int status = response.status;
+  const std::string word = dialect_->errorCode(response);
+  Error error{codeOfStatus(op.call.kind, status), {}};
+  if (dialect_->isUnauthenticated(word)) error.code = Code::Unauthenticated;
+  if (dialect_->isTransient(word)) error.code = Code::Unavailable;
+  error.message =
+      fmt::format("{}: the origin answers {}{}{}", describe(op.call), status, word.empty() ? "" : " ", word);
+  if (status / 100 == 3) error.message += ", a redirect; redirects aren't followed. Check endpoint and region";
+  if (error.code == Code::Gone && status == 412) error.message += ": the object was changed since it was looked up";
+  if (error.code == Code::Gone && status == 404) error.message += ": the object was deleted since it was looked up";
+  if (error.code == Code::Gone && status == 416) error.message += ": the object is shorter than it was when looked up";
+  if (const std::string advice = dialect_->advice(status, word); !advice.empty()) error.message += ". " + advice;
+  error.message += requestId(response);
+  return error;
+}
+
+}  // namespace forebay::origin
