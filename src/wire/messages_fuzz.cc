@@ -1,0 +1,70 @@
+// Any bytes as each protobuf body: parsed, validated, and used the way their receivers use them.
+#include "wire/messages.h"
+
+namespace {
+
+template <class M>
+void tryAs(forebay::Bytes body) {
+  const auto message = forebay::wire::parse<M>(body);
+  if (!message) return;
+  std::vector<std::byte> bytes;
+  static_cast<void>(forebay::wire::serialize(*message, bytes));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace forebay;
+  using namespace forebay::wire;
+  if (size == 0) return 0;
+  const Bytes body = std::as_bytes(std::span(data, size)).subspan(1);
+  switch (data[0] % 14) {
+    case 0:
+      tryAs<pb::Hello>(body);
+      break;
+    case 1:
+      tryAs<pb::HelloReply>(body);
+      break;
+    case 2:
+      tryAs<pb::MapReply>(body);
+      break;
+    case 3:
+      tryAs<pb::ResolveRequest>(body);
+      break;
+    case 4:
+      tryAs<pb::ResolveReply>(body);
+      break;
+    case 5:
+      tryAs<pb::ListRequest>(body);
+      break;
+    case 6:
+      tryAs<pb::ListReply>(body);
+      break;
+    case 7:
+      tryAs<pb::HaveRequest>(body);
+      break;
+    case 8:
+      tryAs<pb::HaveReply>(body);
+      break;
+    case 9:
+      tryAs<pb::WhereRequest>(body);
+      break;
+    case 10:
+      tryAs<pb::WhereReply>(body);
+      break;
+    case 11:
+      tryAs<pb::AddMountRequest>(body);
+      break;
+    case 12:
+      if (const auto failure = parse<pb::Failure>(body)) static_cast<void>(fromMessage(*failure).text());
+      break;
+    case 13:
+      if (const auto plan = parse<pb::Plan>(body)) {
+        if (fromMessage(toMessage(fromMessage(*plan))) != fromMessage(*plan)) std::abort();
+      }
+      break;
+    default:
+      break;
+  }
+  return 0;
+}

@@ -1,0 +1,114 @@
+#include "wire/messages.h"
+
+#include <gtest/gtest.h>
+
+#include "wire/frame.h"
+#include "wire/read.h"
+
+namespace forebay::wire {
+namespace {
+
+core::Plan plan() {
+  core::Plan p{.mount = 3,
+               .path = "a/\xff b",
+               .version = "v",
+               .key = {},
+               .size = 10,
+               .chunk_bits = 20,
+               .first_slot = 65'535,
+               .mtime_ns = -5};
+  p.key.bytes[0] = std::byte{0xfe};
+  return p;
+}
+
+template <class M>
+Result<M> there(const M& message) {
+  std::vector<std::byte> bytes;
+  TRY(serialize(message, bytes));
+  return parse<M>(bytes);
+}
+
+TEST(Messages, carryPlansWhateverBytesTheirNamesHave) {
+  const auto back = there(toMessage(plan()));
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(fromMessage(*back), plan());
+}
+
+TEST(Messages, carryErrors) {
+  const Error error{.code = Code::Busy, .message = "queue full", .retry_after_ms = 20};
+  const auto back = there(toMessage(error));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(fromMessage(*back).text(), error.text());
+  EXPECT_EQ(fromMessage(*back).retry_after_ms, 20U);
+
+  pb::Failure odd;
+  odd.set_code(60'000);
+  EXPECT_EQ(fromMessage(odd).code, Code::Internal);
+  odd.set_code(0);
+  EXPECT_EQ(fromMessage(odd).code, Code::Internal) << "a failure can't be Ok";
+}
+
+TEST(Messages, thatAreNoneAreRefused) {
+  EXPECT_EQ(parse<pb::Hello>(bytesOf("\xff\xff\xff")).error().code, Code::InvalidArgument);
+}
+
+TEST(Messages, withUnknownFieldsAreUnderstood) {
+  std::vector<std::byte> bytes;
+  pb::Hello hello;
+  hello.set_name("n");
+  ASSERT_TRUE(serialize(hello, bytes));
+  for (const int b : {0xd8, 0x3e, 0x01}) bytes.push_back(static_cast<std::byte>(b));  // field 1003, varint 1
+  const auto back = parse<pb::Hello>(bytes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->name(), "n");
+}
+
+TEST(Messages, thatDontFitAFrameAreRefusedWhereTheyAreMade) {
+  pb::ListReply reply;
+  for (int i = 0; i < 2'000; ++i) reply.add_entries()->set_name(std::string(1'000, 'x'));
+  std::vector<std::byte> bytes;
+  EXPECT_EQ(serialize(reply, bytes).error().code, Code::InvalidArgument);
+}
+
+TEST(Messages, whoseFieldsCantBeMeantAreRefused) {
+  const auto refused = [](auto message) { return !there(message).has_value(); };
+  pb::Plan good = toMessage(plan());
+  ASSERT_FALSE(refused(good));
+
+  auto bad = good;
+  bad.set_key("short");
+  EXPECT_TRUE(refused(bad));
+  bad = good;
+  bad.set_chunk_bits(19);
+  EXPECT_TRUE(refused(bad));
+  bad = good;
+  bad.set_size(kMaxObjectSize + 1);
+  EXPECT_TRUE(refused(bad));
+  bad = good;
+  bad.set_first_slot(65'536);
+  EXPECT_TRUE(refused(bad));
+  bad = good;
+  bad.set_path(std::string(kMaxPath + 1, 'x'));
+  EXPECT_TRUE(refused(bad));
+
+  pb::ResolveReply resolve;
+  *resolve.add_items()->mutable_plan() = bad;
+  EXPECT_TRUE(refused(resolve));
+  pb::ResolveRequest request;
+  request.add_paths(std::string(kMaxPath + 1, 'x'));
+  EXPECT_TRUE(refused(request));
+  pb::HelloReply hello;
+  EXPECT_TRUE(refused(hello)) << "version 0";
+  pb::MapReply map;
+  map.add_members()->set_name(std::string(300, 'x'));
+  EXPECT_TRUE(refused(map));
+  pb::WhereReply where;
+  where.add_chunks()->add_holders("a");
+  EXPECT_TRUE(refused(where)) << "a holder without bytes";
+  pb::AddMountRequest mount;
+  for (int i = 0; i < 100; ++i) (*mount.mutable_options())[std::to_string(i)] = "x";
+  EXPECT_TRUE(refused(mount));
+}
+
+}  // namespace
+}  // namespace forebay::wire
