@@ -1,0 +1,264 @@
+#include "frontend/fuse/fuse_mount.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "frontend/fuse/devices.h"
+#include "frontend/fuse/session.h"
+
+namespace forebay::fuse {
+namespace {
+
+constexpr Duration kInitPatience = 10s;
+constexpr Duration kTick = 100ms;
+constexpr Duration kPruneEvery = 100ms, kPruneAtMost = 20ms;
+constexpr unsigned kMaxThreads = 64;
+constexpr unsigned kMaxReadFailures = 100;
+
+// Ends a worker's blocking read(2): the one way that works without privileges once the mount is detached and the
+// kernel sends no more requests. It does nothing else; no other thread is ever sent it.
+int pokeSignal() {
+  return SIGRTMAX - 3;
+}
+
+void installPoke() {
+  static const bool done = [] {
+    struct sigaction action{};
+    action.sa_handler = [](int) {};
+    return ::sigaction(pokeSignal(), &action, nullptr) == 0;  // without SA_RESTART
+  }();
+  if (!done) log::error("fuse", "sigaction: {}", std::strerror(errno));
+}
+
+class SignalsBlocked {
+ public:
+  explicit SignalsBlocked(bool but_poke) {
+    sigset_t all;
+    sigfillset(&all);
+    if (but_poke) sigdelset(&all, pokeSignal());
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+struct RequestBuffer {
+  alignas(8) std::array<std::byte, kRequestBuffer> bytes;
+};
+
+Status checkOptions(const Options& options) {
+  if (options.threads == 0 || options.threads > kMaxThreads)
+    return fail(Code::InvalidArgument, fmt::format("threads = {}: 1 to {} are allowed", options.threads, kMaxThreads));
+  if (options.deadline < 1ms)
+    return fail(Code::InvalidArgument, fmt::format("deadline = {} ms: it must be positive", toMs(options.deadline)));
+  if (options.max_outstanding == 0) return fail(Code::InvalidArgument, "max_outstanding must be positive");
+  if (options.reply_bytes < kMaxRead)
+    return fail(Code::InvalidArgument,
+                fmt::format("reply_bytes = {}: one reply of {} must fit", options.reply_bytes, kMaxRead));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FuseMount>> FuseMount::mount(client::Client& client, Options options, Metrics& metrics) {
+  TRY(checkOptions(options));
+  options.mount_point = TRY(prepareMountPoint(options));
+  auto devices = std::make_unique<Devices>(TRY(mountThere(options)));
+  auto session = Session::create(client, options, metrics, *devices);
+  std::unique_ptr<FuseMount> mount(new FuseMount(std::move(options), std::move(session), std::move(devices)));
+  TRY(mount->greet());  // the destructor takes the mount away
+  mount->start();
+  return mount;
+}
+
+FuseMount::FuseMount(Options options, std::shared_ptr<Session> session, std::unique_ptr<Devices> devices)
+    : options_(std::move(options)), session_(std::move(session)), devices_(std::move(devices)) {}
+
+FuseMount::~FuseMount() {
+  if (const Status status = unmount(); !status) log::warn("fuse", "{}", status.error().text());
+}
+
+// INIT, which the kernel sends first.
+Status FuseMount::greet() {
+  const auto buffer = std::make_unique<RequestBuffer>();
+  running_.store(1, std::memory_order_release);  // so that unmount() has something to take away
+  while (session_->state() == Session::State::Waiting) {
+    if (!devices_->waitReadable(0, kInitPatience))
+      return fail(Code::Unavailable, fmt::format("mount {}: the kernel did not begin the conversation within {} s",
+                                                 options_.mount_point, kInitPatience / 1s));
+    const auto request = devices_->receive(0, buffer->bytes);
+    if (request) {
+      session_->handle(0, *request);
+    } else if (request.error().code == Code::Gone) {
+      running_.store(0, std::memory_order_release);
+      return fail(Code::Unavailable, fmt::format("mount {}: it was unmounted at once", options_.mount_point));
+    }
+  }
+  if (session_->state() == Session::State::Refused)
+    return fail(Code::Unsupported, fmt::format("mount {}: {}", options_.mount_point, session_->refusal()));
+  return {};
+}
+
+void FuseMount::start() {
+  installPoke();
+  devices_->cloneTo(options_.threads);
+  running_.store(options_.threads, std::memory_order_release);
+  {
+    const SignalsBlocked blocked(true);
+    for (unsigned worker = 0; worker < options_.threads; ++worker)
+      workers_.emplace_back([this, worker] { work(worker); });
+  }
+  {
+    const SignalsBlocked blocked(false);
+    watch_ = std::thread([this] { watch(); });
+    prune_ = std::thread([this] { prune(); });
+  }
+  setReadahead();
+}
+
+void FuseMount::work(unsigned worker) {
+  const unsigned device = worker % devices_->count();
+  const auto buffer = std::make_unique<RequestBuffer>();
+  unsigned failures = 0;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    const auto request = devices_->receive(device, buffer->bytes);
+    if (request) {
+      failures = 0;
+      session_->handle(device, *request);
+      continue;
+    }
+    const Code code = request.error().code;
+    if (code == Code::Gone) break;
+    if (code == Code::Cancelled || code == Code::InvalidArgument) continue;
+    if (++failures < kMaxReadFailures) continue;  // such as ENOMEM: it passes
+    log::error("fuse", "{}: {}: giving up", options_.mount_point, request.error().message);
+    stopping_.store(true, std::memory_order_release);
+    break;
+  }
+  session_->stop();  // the connection is over: whoever waits for a buffer needs none
+  running_.fetch_sub(1, std::memory_order_acq_rel);
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
+}
+
+// Deadlines, and processes that die while they wait.
+void FuseMount::watch() {
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kTick, [&] { return ended(); })) {
+    lock.unlock();
+    session_->tick(std::chrono::steady_clock::now());
+    lock.lock();
+  }
+}
+
+// Asks the kernel to forget names beyond the bound. A thread of its own: the kernel takes the directory's lock for it,
+// behind which lookups under way may hold it for as long as they take. For the same reason it works a fifth of the time
+// at most, so that lookups of a full table stay quick.
+void FuseMount::prune() {
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kPruneEvery, [&] { return ended(); })) {
+    lock.unlock();
+    const TimePoint enough = std::chrono::steady_clock::now() + kPruneAtMost;
+    for (const Session::Prunable& name : session_->prunable()) {
+      if (stopping_.load(std::memory_order_acquire) || std::chrono::steady_clock::now() > enough) break;
+      devices_->forgetName(name.parent, name.name);
+    }
+    lock.lock();
+  }
+}
+
+// The kernel starts at 128 KiB and INIT can only lower that.
+void FuseMount::setReadahead() const {
+  struct stat root{};
+  if (::stat(options_.mount_point.c_str(), &root) != 0) return;
+  const std::string path = fmt::format("/sys/class/bdi/{}:{}/read_ahead_kb", major(root.st_dev), minor(root.st_dev));
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const std::string text = std::to_string(options_.readahead / kKiB);
+  if (!file || ::write(file.get(), text.data(), text.size()) < 0)
+    log::info("fuse", "{}: readahead stays at the kernel's 128 KiB ({}: {}); root can set it", options_.mount_point,
+              path, std::strerror(errno));
+}
+
+void FuseMount::wait() {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ended(); });
+  }
+  finish();
+}
+
+bool FuseMount::waitFor(Duration patience) {
+  {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, patience, [&] { return ended(); })) return false;
+  }
+  finish();
+  return true;
+}
+
+Status FuseMount::unmount() {
+  Status status;
+  if (!ended()) status = takeAway();
+  end();
+  finish();
+  return status;
+}
+
+Status FuseMount::takeAway() {
+  const TimePoint grace_ends = std::chrono::steady_clock::now() + options_.unmount_grace;
+  for (;;) {
+    const Status status = unmountThere(options_, false);
+    if (status || ended()) return {};  // or somebody else did it meanwhile
+    if (status.error().code != Code::Busy) return status;
+    if (std::chrono::steady_clock::now() >= grace_ends) break;
+    std::this_thread::sleep_for(20ms);
+  }
+  log::warn("fuse", "{} is still in use after {} ms: detached it under its users, whose open files give errors now",
+            options_.mount_point, toMs(options_.unmount_grace));
+  return unmountThere(options_, true);
+}
+
+// Ends the workers, whether or not the kernel has told them so.
+void FuseMount::end() {
+  stopping_.store(true, std::memory_order_release);
+  session_->stop();
+  const std::lock_guard finishing(finish_mutex_);
+  if (finished_) return;
+  if (workers_.empty()) running_.store(0, std::memory_order_release);  // it was never started
+  std::unique_lock lock(mutex_);
+  // Again and again: one that comes just before the read(2) is lost.
+  while (!changed_.wait_for(lock, 10ms, [&] { return ended(); }))
+    for (std::thread& worker : workers_) ::pthread_kill(worker.native_handle(), pokeSignal());
+}
+
+void FuseMount::finish() {
+  const std::lock_guard finishing(finish_mutex_);
+  if (std::exchange(finished_, true)) return;
+  session_->stop();
+  for (std::thread& worker : workers_) worker.join();
+  if (watch_.joinable()) watch_.join();
+  if (prune_.joinable()) prune_.join();
+  devices_->close();
+}
+
+std::size_t FuseMount::nodes() const {
+  return session_->nodes();
+}
+std::size_t FuseMount::openHandles() const {
+  return session_->openHandles();
+}
+
+}  // namespace forebay::fuse

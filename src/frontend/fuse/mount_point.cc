@@ -1,0 +1,165 @@
+#include "frontend/fuse/mount_point.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "frontend/fuse/fusermount.h"
+#include "frontend/fuse/protocol.h"
+
+namespace forebay::fuse {
+namespace {
+
+// /proc/self/mountinfo writes a space as \040.
+std::string unescapeOctal(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto digit = [&](std::size_t at) { return static_cast<unsigned>(text[at] - '0'); };
+    if (text[i] == '\\' && i + 3 < text.size() && digit(i + 1) < 4 && digit(i + 2) < 8 && digit(i + 3) < 8) {
+      out.push_back(static_cast<char>(digit(i + 1) * 64 + digit(i + 2) * 8 + digit(i + 3)));
+      i += 3;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+// Absolute, without links: of the parent only, because the last component may be a dead mount.
+Result<std::string> absolutePath(const std::string& path) {
+  std::string trimmed = path;
+  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
+  if (trimmed.empty()) return fail(Code::InvalidArgument, "a mount needs a directory to be mounted on");
+  if (trimmed == "/") return fail(Code::InvalidArgument, "cannot mount on /: choose an empty directory");
+  const std::size_t slash = trimmed.rfind('/');
+  std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : trimmed.substr(0, slash);
+  std::string name = slash == std::string::npos ? trimmed : trimmed.substr(slash + 1);
+  if (name == "." || name == "..") {
+    parent = trimmed;
+    name.clear();
+  }
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(parent.c_str(), nullptr), &std::free);
+  if (!real) return failErrno(fmt::format("mount point {}", path), errno);
+  std::string absolute = real.get();
+  if (name.empty()) return absolute;
+  if (absolute.back() != '/') absolute.push_back('/');
+  return absolute + name;
+}
+
+Status clearDeadMount(const Options& options, const std::string& path) {
+  const auto mounted = mountedAt(path);
+  if (!mounted || mounted->type != kFileSystemType)
+    return fail(
+        Code::Unavailable,
+        fmt::format("mount point {} is a dead mount{}: its process is gone. Run: fusermount3 -u -z '{}' (as root: "
+                    "umount -l '{}')",
+                    path, mounted ? fmt::format(" of type {}", mounted->type) : "", path, path));
+  Options there = options;
+  there.mount_point = path;
+  TRY(unmountThere(there, true));
+  log::info("fuse", "{}: took away a dead mount of {} that an earlier process left behind", path, mounted->source);
+  return {};
+}
+
+Status checkEmptyDirectory(const std::string& path) {
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0) {
+    if (errno == ENOENT)
+      return fail(Code::NotFound,
+                  fmt::format("mount point {} does not exist: make it first: mkdir -p '{}'", path, path));
+    return failErrno(fmt::format("mount point {}", path), errno);
+  }
+  if (!S_ISDIR(about.st_mode))
+    return fail(Code::InvalidArgument, fmt::format("mount point {} is not a directory", path));
+  if (const auto mounted = mountedAt(path); mounted && mounted->type == kFileSystemType)
+    return fail(Code::InvalidArgument,
+                fmt::format("mount point {} already has {} mounted on it: choose another, or run: "
+                            "fusermount3 -u '{}'",
+                            path, mounted->source, path));
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), &::closedir);
+  if (!directory) return failErrno(fmt::format("mount point {}", path), errno);
+  while (const dirent* entry = ::readdir(directory.get()))
+    if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0)
+      return fail(
+          Code::InvalidArgument,
+          fmt::format("mount point {} is not empty (it holds '{}', for one): choose an empty directory, as what "
+                      "is there would be hidden",
+                      path, entry->d_name));
+  return {};
+}
+
+Result<Descriptor> mountDirectly(const Options& options) {
+  Descriptor device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (!device) {
+    const int error = errno;
+    if (error == ENOENT || error == ENODEV || error == ENXIO)
+      return fail(Code::Unsupported,
+                  "/dev/fuse is not there: load the kernel module (modprobe fuse), or, in a container, pass the device "
+                  "in (--device /dev/fuse)");
+    return failErrno("open /dev/fuse", error);
+  }
+  // user_id is who may look in without allow_other: whoever mounts.
+  const std::string data =
+      fmt::format("fd={},rootmode=40000,user_id={},group_id={},max_read={},default_permissions{}", device.get(),
+                  ::geteuid(), ::getegid(), kMaxRead, options.allow_other ? ",allow_other" : "");
+  if (::mount(options.name.c_str(), options.mount_point.c_str(), kFileSystemType, MS_RDONLY | MS_NOSUID | MS_NODEV,
+              data.c_str()) != 0)
+    return failErrno(fmt::format("mount {} on {}", options.name, options.mount_point), errno);
+  return device;
+}
+
+}  // namespace
+
+void Descriptor::reset() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+std::optional<MountInfo> mountedAt(const std::string& path) {
+  std::ifstream lines("/proc/self/mountinfo");
+  std::optional<MountInfo> found;
+  for (std::string line; std::getline(lines, line);) {
+    // "36 35 98:0 /root /mount/point options - type source superoptions", with optional fields before the dash
+    std::istringstream words(line);
+    std::string skip, where, word;
+    words >> skip >> skip >> skip >> skip >> where;
+    if (unescapeOctal(where) != path) continue;
+    while (words >> word && word != "-") continue;
+    MountInfo info;
+    words >> info.type >> info.source;
+    info.source = unescapeOctal(info.source);
+    found = std::move(info);  // a later line lies on top of an earlier one
+  }
+  return found;
+}
+
+Result<std::string> prepareMountPoint(const Options& options) {
+  const std::string path = TRY(absolutePath(options.mount_point));
+  struct stat about{};
+  if (::stat(path.c_str(), &about) != 0 && errno == ENOTCONN) TRY(clearDeadMount(options, path));
+  TRY(checkEmptyDirectory(path));
+  return path;
+}
+
+Result<Descriptor> mountThere(const Options& options) {
+  if (::geteuid() == 0 && !options.always_fusermount) return mountDirectly(options);
+  return mountByHelper(options);
+}
+
+Status unmountThere(const Options& options, bool lazily) {
+  if (::geteuid() != 0 || options.always_fusermount) return unmountByHelper(options, lazily);
+  if (::umount2(options.mount_point.c_str(), UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) == 0) return {};
+  if (errno == EBUSY) return fail(Code::Busy, fmt::format("{} is in use", options.mount_point));
+  return failErrno(fmt::format("unmount {}", options.mount_point), errno);
+}
+
+}  // namespace forebay::fuse

@@ -1,0 +1,132 @@
+#include "frontend/fuse/node_table.h"
+
+#include <algorithm>
+#include <linux/fuse.h>
+
+#include "base/hash.h"
+
+namespace forebay::fuse {
+
+std::uint64_t inodeNumber(std::string_view path, bool directory, std::string_view version) {
+  if (directory && path.empty()) return FUSE_ROOT_ID;
+  // Hashes of the two words, mixed: no string is made, and ("ab", "c") differs from ("a", "bc").
+  const std::uint64_t of_version = directory ? 0xd1 : mix64(hash64(version));
+  const std::uint64_t number = mix64(hash64(path) ^ of_version);
+  return number > FUSE_ROOT_ID ? number : number + 2;
+}
+
+std::string_view parentOf(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view{} : path.substr(0, slash);
+}
+
+std::string_view baseName(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::string childPath(std::string_view directory, std::string_view name) {
+  std::string path;
+  path.reserve(directory.size() + 1 + name.size());
+  path.append(directory);
+  if (!path.empty()) path.push_back('/');
+  path.append(name);
+  return path;
+}
+
+NodeTable::NodeTable() : next_(FUSE_ROOT_ID) {
+  look(Inode{.path = "", .directory = true, .version = {}, .plan = nullptr});  // the kernel never forgets the root
+}
+
+NodeNumber NodeTable::look(Inode inode) {
+  const auto known = by_key_.find(Key{inode.path, inode.version, inode.directory});
+  if (known != by_key_.end()) {
+    Node& node = nodes_.at(known->second);
+    ++node.lookups;
+    if (node.inode->plan == nullptr && inode.plan != nullptr) setPlan(known->second, std::move(inode.plan));
+    return known->second;
+  }
+  const NodeNumber number = next_++;
+  Node node{.inode = std::make_shared<const Inode>(std::move(inode)), .lookups = 1};
+  by_key_.emplace(Key{node.inode->path, node.inode->version, node.inode->directory}, number);
+  nodes_.emplace_hint(nodes_.end(), number, std::move(node));
+  return number;
+}
+
+std::shared_ptr<const Inode> NodeTable::find(NodeNumber node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? nullptr : found->second.inode;
+}
+
+std::optional<NodeNumber> NodeTable::findDirectory(std::string_view path) const {
+  const auto found = by_key_.find(Key{path, {}, true});
+  if (found == by_key_.end()) return std::nullopt;
+  return found->second;
+}
+
+void NodeTable::forget(NodeNumber node, std::uint64_t lookups) {
+  const auto found = nodes_.find(node);
+  if (found == nodes_.end() || node == FUSE_ROOT_ID) return;
+  found->second.lookups -= std::min(found->second.lookups, lookups);
+  dropIfUnused(found);
+}
+
+void NodeTable::open(NodeNumber node) {
+  const auto found = nodes_.find(node);
+  if (found != nodes_.end()) ++found->second.handles;
+}
+
+void NodeTable::close(NodeNumber node) {
+  const auto found = nodes_.find(node);
+  if (found == nodes_.end() || found->second.handles == 0) return;
+  --found->second.handles;
+  dropIfUnused(found);
+}
+
+void NodeTable::dropIfUnused(Nodes::iterator node) {
+  if (node->second.lookups > 0 || node->second.handles > 0) return;
+  const Inode& inode = *node->second.inode;
+  by_key_.erase(Key{inode.path, inode.version, inode.directory});
+  nodes_.erase(node);
+}
+
+void NodeTable::setPlan(NodeNumber number, std::shared_ptr<const core::Plan> plan) {
+  const auto found = nodes_.find(number);
+  if (found == nodes_.end()) return;
+  Inode with_plan = *found->second.inode;
+  with_plan.plan = std::move(plan);
+  replaceInode(found->second, std::move(with_plan), number);
+}
+
+void NodeTable::replaceInode(Node& node, Inode inode, NodeNumber number) {
+  by_key_.erase(Key{node.inode->path, node.inode->version, node.inode->directory});
+  node.inode = std::make_shared<const Inode>(std::move(inode));
+  by_key_.emplace(Key{node.inode->path, node.inode->version, node.inode->directory}, number);
+}
+
+void NodeTable::supersede(NodeNumber node) {
+  const auto found = nodes_.find(node);
+  if (found != nodes_.end()) found->second.superseded = true;
+}
+
+bool NodeTable::takeSuperseded(std::string_view path, std::string_view version) {
+  const auto found = by_key_.find(Key{path, version, false});
+  if (found == by_key_.end()) return false;
+  return std::exchange(nodes_.at(found->second).superseded, false);
+}
+
+std::vector<std::shared_ptr<const Inode>> NodeTable::pastLimit(std::size_t limit, std::size_t most) {
+  std::vector<std::shared_ptr<const Inode>> past;
+  if (nodes_.size() <= limit) return past;
+  const std::size_t wanted = std::min(most, nodes_.size() - limit);
+  auto node = nodes_.upper_bound(pruned_to_);
+  if (node == nodes_.end()) node = nodes_.begin();
+  for (; node != nodes_.end() && past.size() < wanted; ++node) {
+    pruned_to_ = node->first;
+    // Directories stay: one may be somebody's working directory, which would seem deleted to them.
+    if (node->second.handles == 0 && !node->second.inode->directory) past.push_back(node->second.inode);
+  }
+  return past;
+}
+
+}  // namespace forebay::fuse

@@ -1,0 +1,340 @@
+// Names: LOOKUP, OPEN, and the reading of directories.
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "frontend/fuse/session.h"
+
+namespace forebay::fuse {
+namespace {
+
+constexpr std::size_t kMaxOpenDirectories = 4096;  // each keeps a page of names, half a MiB
+constexpr std::size_t kMaxHiddenReports = 1024;
+constexpr std::uint64_t kDots = 2;  // offsets 0 and 1; the listing's first name is at 2
+
+Inode inodeOf(std::string path, const client::Attributes& attributes) {
+  if (attributes.directory)
+    return Inode{.path = std::move(path),
+                 .directory = true,
+                 .version = {},
+                 .mtime_ns = attributes.plan.mtime_ns,
+                 .plan = nullptr};
+  return Inode{.path = std::move(path),
+               .directory = false,
+               .version = attributes.plan.version,
+               .size = attributes.plan.size,
+               .mtime_ns = attributes.plan.mtime_ns,
+               .plan = std::make_shared<const core::Plan>(attributes.plan)};
+}
+
+bool sameObject(const Inode& inode, const client::Attributes& attributes) {
+  return !attributes.directory && attributes.plan.version == inode.version && attributes.plan.size == inode.size;
+}
+
+}  // namespace
+
+// --- LOOKUP
+
+void Session::on(const Ticket& ticket, const LookupRequest& request) {
+  const auto directory = find(ticket.node);
+  if (!directory) return refuse(ticket, ESTALE);
+  if (!directory->directory) return refuse(ticket, ENOTDIR);
+  if (request.name.size() > kMaxName) return refuse(ticket, ENAMETOOLONG);
+  if (!nameFits(request.name)) return refuse(ticket, ENOENT);
+  std::string path = childPath(directory->path, request.name);
+  if (path.size() > kMaxPath) return refuse(ticket, ENAMETOOLONG);
+
+  Operation* op = begin(ticket, path);
+  if (op == nullptr) return;
+  const bool called = whileRunning([&] {
+    client_.lookup(path, false, op->deadline, [this, op, path](Result<client::Attributes> result) mutable {
+      lookedUp(*op, std::move(path), false, std::move(result));
+    });
+  });
+  if (!called) abandon(*op);
+}
+
+void Session::lookedUp(Operation& op, std::string path, bool revalidated, Result<client::Attributes> result) {
+  if (!result && result.error().code == Code::NotFound && options_.consistency.kind == Consistency::Kind::Frozen) {
+    // Absence is believed as long as anything else here. Elsewhere the error carries no time to live, and what the
+    // client remembers has already used some of the promise: the kernel asks each time.
+    if (operations_.claim(op)) {
+      fuse_entry_out absent{};
+      setValid(absent.entry_valid, absent.entry_valid_nsec, entryTtl(Duration{0}));
+      replyStruct(op.ticket, absent);
+      operations_.answered(op);
+    }
+    return operations_.calledBack(op);
+  }
+  if (!result) return refuseClaimed(op, result.error());
+
+  if (!result->directory && !revalidated && operations_.isWaiting(op)) {
+    bool superseded = false;
+    {
+      const std::lock_guard lock(nodes_mutex_);
+      superseded = nodes_.takeSuperseded(path, result->plan.version);
+    }
+    // An open learnt that this version has a successor, said ESTALE, and the kernel looks the name up again: a
+    // remembered answer would send it round to the same node. So the origin is asked, once.
+    if (superseded) {
+      const bool called = whileRunning([&] {
+        client_.lookup(path, true, op.deadline, [this, &op, path](Result<client::Attributes> fresh) mutable {
+          lookedUp(op, std::move(path), true, std::move(fresh));
+        });
+      });
+      if (!called) abandon(op);
+      return;
+    }
+  }
+  if (operations_.claim(op)) {
+    answerEntry(op, std::move(path), std::move(*result));
+    operations_.answered(op);
+  }
+  operations_.calledBack(op);
+}
+
+void Session::answerEntry(Operation& op, std::string path, client::Attributes attributes) {
+  const Duration ttl = entryTtl(attributes.ttl);
+  NodeNumber node = 0;
+  std::shared_ptr<const Inode> inode;
+  {
+    const std::lock_guard lock(nodes_mutex_);
+    node = nodes_.look(inodeOf(std::move(path), attributes));
+    inode = nodes_.find(node);
+  }
+  if (replyStruct(op.ticket, entryOf(node, *inode, ttl))) return;
+  const std::lock_guard lock(nodes_mutex_);
+  nodes_.forget(node, 1);
+}
+
+// --- OPEN
+
+void Session::on(const Ticket& ticket, const OpenRequest& request) {
+  auto inode = find(ticket.node);
+  if (!inode) return refuse(ticket, ESTALE);
+  if ((request.flags & O_ACCMODE) != O_RDONLY || (request.flags & O_TRUNC) != 0) return refuse(ticket, EROFS);
+  if (request.directory != inode->directory) return refuse(ticket, inode->directory ? EISDIR : ENOTDIR);
+  if (request.directory) return openDirectory(ticket, std::move(inode));
+  // A node from a listing has no plan yet.
+  if (options_.consistency.kind == Consistency::Kind::Open || inode->plan == nullptr)
+    return revalidateForOpen(ticket, inode);
+  answerOpen(ticket, std::move(inode));
+}
+
+void Session::revalidateForOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode) {
+  Operation* op = begin(ticket, inode->path);
+  if (op == nullptr) return;
+  const bool revalidate = options_.consistency.kind == Consistency::Kind::Open;
+  const bool called = whileRunning([&] {
+    client_.lookup(inode->path, revalidate, op->deadline,
+                   [this, op, inode](Result<client::Attributes> result) { openedFor(*op, inode, std::move(result)); });
+  });
+  if (!called) abandon(*op);
+}
+
+void Session::openedFor(Operation& op, const std::shared_ptr<const Inode>& inode, Result<client::Attributes> result) {
+  if (!result) return refuseClaimed(op, result.error());
+  if (operations_.claim(op)) {
+    if (sameObject(*inode, *result)) {
+      auto opened = inode;
+      {
+        const std::lock_guard lock(nodes_mutex_);
+        if (inode->plan == nullptr)
+          nodes_.setPlan(op.ticket.node, std::make_shared<const core::Plan>(std::move(result->plan)));
+        if (auto with_plan = nodes_.find(op.ticket.node)) opened = std::move(with_plan);
+      }
+      answerOpen(op.ticket, std::move(opened));
+    } else {
+      // Another version is another node. On ESTALE the kernel looks the path up once more, then opens that.
+      {
+        const std::lock_guard lock(nodes_mutex_);
+        nodes_.supersede(op.ticket.node);
+      }
+      refuse(op.ticket, ESTALE);
+    }
+    operations_.answered(op);
+  }
+  operations_.calledBack(op);
+}
+
+void Session::answerOpen(const Ticket& ticket, std::shared_ptr<const Inode> inode) {
+  if (inode->plan == nullptr) return refuse(ticket, ESTALE);  // forgotten while it was being opened
+  fuse_open_out out{};
+  out.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
+  {
+    const std::lock_guard lock(handles_mutex_);
+    out.fh = next_handle_++;
+    files_.emplace(out.fh, std::make_shared<const File>(File{.node = ticket.node, .inode = std::move(inode)}));
+  }
+  {
+    const std::lock_guard lock(nodes_mutex_);
+    nodes_.open(ticket.node);
+  }
+  if (replyStruct(ticket, out)) return;
+  {
+    const std::lock_guard lock(handles_mutex_);
+    files_.erase(out.fh);
+  }
+  const std::lock_guard lock(nodes_mutex_);
+  nodes_.close(ticket.node);
+}
+
+// --- directories
+
+struct Session::ReadDir {
+  std::shared_ptr<Directory> directory;
+  std::uint64_t offset = 0;
+  std::uint32_t size = 0;
+  bool plus = false;
+
+  std::uint64_t index() const { return offset < kDots ? 0 : offset - kDots; }
+};
+
+void Session::openDirectory(const Ticket& ticket, std::shared_ptr<const Inode> inode) {
+  auto directory = std::make_shared<Directory>();
+  directory->node = ticket.node;
+  directory->inode = std::move(inode);
+  fuse_open_out out{};
+  if (options_.consistency.kind == Consistency::Kind::Frozen) out.open_flags = FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
+  {
+    const std::lock_guard lock(handles_mutex_);
+    if (directories_.size() < kMaxOpenDirectories) {
+      out.fh = next_handle_++;
+      directories_.emplace(out.fh, std::move(directory));
+    }
+  }
+  if (out.fh == 0) return refuse(ticket, ENFILE);
+  {
+    const std::lock_guard lock(nodes_mutex_);
+    nodes_.open(ticket.node);
+  }
+  if (replyStruct(ticket, out)) return;
+  {
+    const std::lock_guard lock(handles_mutex_);
+    directories_.erase(out.fh);
+  }
+  const std::lock_guard lock(nodes_mutex_);
+  nodes_.close(ticket.node);
+}
+
+void Session::on(const Ticket& ticket, const ReadDirRequest& request) {
+  ReadDir read{
+      .directory = findDirectory(request.handle), .offset = request.offset, .size = request.size, .plus = request.plus};
+  if (!read.directory || read.directory->node != ticket.node) return refuse(ticket, EBADF);
+  Place place;
+  {
+    const std::lock_guard lock(read.directory->mutex);
+    if (read.offset == 0) read.directory->stream.rewind();
+    place = read.directory->stream.seek(read.index());
+  }
+  if (!std::holds_alternative<WantPage>(place)) {
+    const auto* page = std::get_if<std::shared_ptr<const Page>>(&place);
+    return answerReadDir(ticket, read, page == nullptr ? nullptr : page->get());
+  }
+  Operation* op = begin(ticket, read.directory->inode->path);
+  if (op != nullptr) walk(*op, std::move(read));
+}
+
+void Session::walk(Operation& op, ReadDir read) {
+  Place place;
+  {
+    const std::lock_guard lock(read.directory->mutex);
+    place = read.directory->stream.seek(read.index());
+  }
+  if (auto* want = std::get_if<WantPage>(&place)) {
+    const bool called = whileRunning([&] {
+      client_.list(read.directory->inode->path, want->cursor, DirectoryStream::kPageNames, op.deadline,
+                   [this, &op, read, want = *want](Result<client::DirectoryPage> result) mutable {
+                     listed(op, std::move(read), want, std::move(result));
+                   });
+    });
+    if (!called) abandon(op);
+    return;
+  }
+  if (operations_.claim(op)) {
+    const auto* page = std::get_if<std::shared_ptr<const Page>>(&place);
+    answerReadDir(op.ticket, read, page == nullptr ? nullptr : page->get());
+    operations_.answered(op);
+  }
+  operations_.calledBack(op);
+}
+
+void Session::listed(Operation& op, ReadDir read, const WantPage& want, Result<client::DirectoryPage> result) {
+  if (!result) return refuseClaimed(op, result.error());
+  Result<std::uint64_t> hidden = 0;
+  {
+    const std::lock_guard lock(read.directory->mutex);
+    hidden = read.directory->stream.arrived(want, std::move(*result), std::chrono::steady_clock::now());
+  }
+  if (!hidden) return refuseClaimed(op, hidden.error());
+  if (*hidden > 0) whileRunning([&] { reportHidden(*read.directory->inode, *hidden); });
+  if (!operations_.isWaiting(op)) return operations_.calledBack(op);  // answered meanwhile: no further page is needed
+  walk(op, std::move(read));
+}
+
+void Session::answerReadDir(const Ticket& ticket, const ReadDir& read, const Page* page) {
+  DirectoryReply reply(read.size, read.plus);
+  std::vector<NodeNumber> counted;
+  if (addDots(read, reply) && page != nullptr) addNames(read, *page, reply, counted);
+  if (reply.empty() && page != nullptr) return refuse(ticket, EINVAL);  // not even one name fits
+  if (replyBytes(ticket, reply.bytes())) return;
+  const std::lock_guard lock(nodes_mutex_);
+  for (const NodeNumber node : counted) nodes_.forget(node, 1);
+}
+
+bool Session::addDots(const ReadDir& read, DirectoryReply& reply) const {
+  const Inode& directory = *read.directory->inode;
+  // The kernel knows both: their entries carry no node, which counts no lookup.
+  if (read.offset == 0) {
+    if (!reply.fits(".")) return false;
+    reply.add(".", inodeNumber(directory), true, 1, {});
+  }
+  if (read.offset <= 1) {
+    if (!reply.fits("..")) return false;
+    reply.add("..", inodeNumber(parentOf(directory.path), true, {}), true, kDots, {});
+  }
+  return true;
+}
+
+void Session::addNames(const ReadDir& read, const Page& page, DirectoryReply& reply, std::vector<NodeNumber>& counted) {
+  const Inode& directory = *read.directory->inode;
+  const Duration ttl = entryTtl(page.good_until - std::chrono::steady_clock::now());
+  const std::lock_guard lock(nodes_mutex_);
+  // Entries carry what the listing knew; nothing is asked per name, so a name that has vanished since can't turn into
+  // an error here (which would end the listing for the C library). Whoever opens it learns of it.
+  for (std::uint64_t index = read.index(); index - page.first < page.entries.size(); ++index) {
+    const client::DirectoryEntry& name = page.entries[index - page.first];
+    if (!reply.fits(name.name)) break;
+    Inode inode{.path = childPath(directory.path, name.name),
+                .directory = name.directory,
+                .version = name.directory ? std::string{} : name.version,
+                .size = name.size,
+                .mtime_ns = name.mtime_ns,
+                .plan = nullptr};
+    const std::uint64_t ino = inodeNumber(inode);
+    fuse_entry_out entry{};
+    const bool known_whole = name.directory || !name.version.empty();
+    if (read.plus && known_whole && inode.path.size() <= kMaxPath && nodes_.size() < options_.max_nodes) {
+      const NodeNumber node = nodes_.look(std::move(inode));
+      entry = entryOf(node, *nodes_.find(node), ttl);
+      counted.push_back(node);
+    }
+    reply.add(name.name, ino, name.directory, index + kDots + 1, entry);
+  }
+}
+
+void Session::reportHidden(const Inode& directory, std::uint64_t hidden) {
+  metrics_.hidden.add(hidden);
+  {
+    const std::lock_guard lock(hidden_mutex_);
+    if (hidden_reported_.size() >= kMaxHiddenReports || !hidden_reported_.insert(inodeNumber(directory)).second) return;
+  }
+  warn(
+      fmt::format("directory '{}' has {} names that a file system can't show (such as 'a//b', or an object beside a "
+                  "prefix of its name); the command line reads them",
+                  directory.path, hidden));
+}
+
+}  // namespace forebay::fuse
