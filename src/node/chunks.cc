@@ -1,0 +1,324 @@
+#include "node/chunks.h"
+
+#include <fmt/format.h>
+
+#include "base/checksum.h"
+#include "base/log.h"
+#include "reader/owner_calls.h"
+
+namespace forebay::node {
+namespace {
+constexpr Duration kOriginDeadline = 60s;  // of one fill, retries included
+}
+
+// One attempt to bring runs of a chunk into a place in the arena, from its first byte to its last.
+class ChunkService::Fetch {
+ public:
+  Fetch(ChunkService& service, core::FetchId id, ChunkInfo chunk, store::Reservation place, Mount& mount)
+      : service_(service), id_(id), chunk_(std::move(chunk)), place_(std::move(place)), mount_(mount) {}
+  virtual ~Fetch() = default;
+
+  const core::Plan& plan() const { return *chunk_.plan; }
+
+ protected:
+  // Granules from the place's start that have arrived with these checksums.
+  void commit(std::span<const std::uint32_t> crcs) {
+    place_.commit(crcs);
+    const bool whole = place_.complete();
+    const std::uint32_t upto = whole ? place_.runs().end : place_.runs().first + place_.committedBytes() / core::kRun;
+    if (upto == told_) return;
+    told_ = upto;
+    service_.feed(core::Got{id_, upto});
+  }
+
+  ChunkService& service_;
+  const core::FetchId id_;
+  ChunkInfo chunk_;
+  store::Reservation place_;
+  Mount& mount_;
+  std::uint32_t told_ = 0;
+};
+
+// From the origin: bytes come in order, in portions of any size; checksums are made here.
+class ChunkService::OriginFetch : public Fetch, public origin::ByteSink {
+ public:
+  using Fetch::Fetch;
+
+  void start(const std::shared_ptr<OriginFetch>& self) {
+    const std::uint64_t offset = (std::uint64_t{chunk_.index} << plan().chunk_bits) + place_.chunkOffset();
+    mount_.origin->get(plan().path, plan().version, offset, place_.size(), *this, io::Reactor::now() + kOriginDeadline,
+                       [self, alive = std::weak_ptr(service_.alive_)](Status status) {
+                         if (!alive.expired()) self->done(std::move(status));
+                       });
+  }
+
+  MutableBytes room() override { return place_.roomAt(at_); }
+
+  void wrote(std::size_t n) override {
+    Bytes bytes = Bytes(place_.roomAt(at_)).first(n);
+    std::uint32_t crcs[64];
+    std::size_t made = 0;
+    while (!bytes.empty()) {
+      const std::uint32_t left_in_granule = core::kGranule - at_ % core::kGranule;
+      const auto now = bytes.first(std::min<std::size_t>(bytes.size(), left_in_granule));
+      crc_ = crc32c(now, crc_);
+      at_ += static_cast<std::uint32_t>(now.size());
+      bytes = bytes.subspan(now.size());
+      if (at_ % core::kGranule != 0 && at_ != place_.size()) continue;
+      crcs[made++] = std::exchange(crc_, 0);
+      if (made == std::size(crcs)) {
+        commit(crcs);
+        made = 0;
+      }
+    }
+    if (made > 0) commit(std::span(crcs, made));
+  }
+
+ private:
+  void done(Status status) {
+    ChunkService& service = service_;
+    const auto id = id_;
+    std::optional<Error> error;
+    if (!status) {
+      error = std::move(status.error());
+      if (error->code == Code::Gone && service.deps_.gone) service.deps_.gone(plan());
+    }
+    service.origin_fetches_.erase(id);  // `self` in the callback keeps this object
+    place_.abandon();
+    service.feed(core::OriginDone{id, std::move(error)});
+  }
+
+  std::uint32_t at_ = 0;   // bytes of the place that have been written
+  std::uint32_t crc_ = 0;  // of the granule that is being written
+};
+
+// From a peer: whole granules in order, with their checksums, already verified.
+class ChunkService::PeerFetch : public Fetch, public reader::ReadObserver {
+ public:
+  PeerFetch(ChunkService& service, core::FetchId id, ChunkInfo chunk, store::Reservation place, Mount& mount,
+            std::uint32_t attempt)
+      : Fetch(service, id, std::move(chunk), std::move(place), mount), attempt_(attempt) {}
+
+  void start(reader::Channel& channel, const core::FetchFromPeer& a) {
+    channel_ = &channel;
+    const wire::ReadObject object = wire::ReadObject::of(plan());
+    wire::ReadItem item;
+    item.range = {chunk_.index, place_.chunkOffset(), place_.size()};
+    if (a.relay) item.flags |= wire::kRelay;
+    if (a.fallback) item.flags |= wire::kFallback;
+    request_ =
+        channel.read({.objects = {&object, 1}, .items = {&item, 1}, .map_version = service_.deps_.cell.map().version()},
+                     *this, io::Reactor::now() + kOriginDeadline);
+  }
+  void stop() {
+    if (channel_ != nullptr) channel_->cancel(request_);
+  }
+  std::uint32_t attempt() const { return attempt_; }
+
+  void room(std::uint16_t, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) override {
+    if (offset != place_.chunkOffset() + place_.committedBytes()) return;  // out of order: not taken, and told below
+    std::uint32_t at = offset - place_.chunkOffset();
+    while (length > 0) {
+      MutableBytes room = place_.roomAt(at);
+      room = room.first(std::min<std::size_t>(room.size(), length));
+      if (room.empty()) return;
+      target.add(room);
+      at += static_cast<std::uint32_t>(room.size());
+      length -= static_cast<std::uint32_t>(room.size());
+    }
+  }
+
+  void arrived(std::uint16_t, const wire::ReadDataView& view) override {
+    const auto& head = view.head();
+    const std::uint32_t end = head.offset + head.length - place_.chunkOffset();
+    const bool in_order = head.offset == place_.chunkOffset() + place_.committedBytes();
+    const bool whole_granules = end % core::kGranule == 0 || end == place_.size();
+    if (!in_order || !whole_granules) {
+      odd_ = true;
+      return;
+    }
+    mount_.metrics->peer_bytes.add(head.length);
+    if (service_.deps_.cell.direct(id_)) mount_.metrics->direct_bytes.add(head.length);
+    std::uint32_t crcs[wire::kMaxPieces];
+    for (std::size_t i = 0; i < view.checksums(); ++i) crcs[i] = view.checksum(i);
+    commit(std::span(crcs, view.checksums()));
+  }
+
+  void finished(std::uint16_t, const reader::ItemResult& result) override {
+    if (odd_) return say(core::BadBytes{});
+    switch (result.outcome) {
+      case wire::ReadOutcome::Ok:
+        return say(core::Answered{});
+      case wire::ReadOutcome::Moved:
+        return say(core::Moved{result.map_version});
+      case wire::ReadOutcome::Busy:
+        return say(core::BusyThere{std::chrono::milliseconds(result.error.retry_after_ms)});
+      case wire::ReadOutcome::Gone:
+        if (service_.deps_.gone) service_.deps_.gone(plan());
+        return say(core::Refused{{Code::Gone, result.error.message, 0}});
+      default:
+        break;
+    }
+    if (result.error.code == Code::Corrupt) return say(core::BadBytes{});
+    if (result.error.code == Code::Cancelled) return say(core::Lost{});
+    say(core::Refused{result.error});  // the owner's word: it has tried what can be tried
+  }
+
+  void done(Status status) override {
+    channel_ = nullptr;
+    const auto keep = service_.peer_fetches_.extract(id_);  // this object lives until the end of this call
+    if (!status) say(reader::walkEventOf(status.error()));
+    place_.abandon();
+    if (event_) service_.feed(core::PeerSaid{id_, attempt_, std::move(*event_)});
+  }
+
+ private:
+  // What the attempt came to; told when nothing of it touches the place any more (done), so that the next can have it.
+  void say(core::WalkEvent event) {
+    if (!event_) event_ = std::move(event);
+  }
+
+  const std::uint32_t attempt_;
+  reader::Channel* channel_ = nullptr;
+  reader::RequestId request_ = 0;
+  bool odd_ = false;
+  std::optional<core::WalkEvent> event_;
+};
+
+ChunkService::ChunkService(Deps deps) : deps_(std::move(deps)) {}
+
+ChunkService::~ChunkService() {
+  alive_.reset();
+  for (auto& [id, fetch] : peer_fetches_) fetch->stop();
+  if (timer_ != 0) deps_.reactor.cancel(timer_);
+}
+
+core::WaiterId ChunkService::want(SharedPlan plan, core::ChunkRange range, const WantOptions& options, Waiter& waiter) {
+  const core::WaiterId id = next_waiter_++;
+  core::Want want;
+  want.waiter = id;
+  want.chunk = core::chunkId(plan->key, range.chunk);
+  want.slot = core::slotOfChunk(plan->key, plan->first_slot, range.chunk);
+  want.chunk_runs = core::runsOf(0, plan->chunkLength(range.chunk)).end;
+  want.runs = core::runsOf(range.offset, range.length);
+  want.present = deps_.arena.present(plan->key, range.chunk);
+  want.must_answer = options.must_answer;
+  want.relayed = options.relayed;
+  want.fallback = options.fallback;
+  want.no_fill = options.no_fill;
+  want.asker = options.asker;
+  want.map_version = options.map_version;
+  want.deadline = options.deadline;
+  waiters_.emplace(id, Waiting{&waiter, want.runs.end});
+  chunks_.try_emplace(want.chunk, ChunkInfo{std::move(plan), range.chunk});
+  feed(want);
+  return id;
+}
+
+void ChunkService::left(core::WaiterId waiter) {
+  if (waiters_.erase(waiter) > 0) feed(core::Left{waiter});
+}
+
+void ChunkService::newMap(std::shared_ptr<const core::SlotMap> map) {
+  feed(core::NewMap{std::move(map)});
+}
+
+// Events are handled in order, each after the actions of the one before, and never inside the call that caused them:
+// no waiter is called back while it calls.
+void ChunkService::feed(core::ServerEvent event) {
+  events_.push_back(std::move(event));
+  if (draining_ || drain_posted_) return;
+  drain_posted_ = true;
+  deps_.reactor.post([this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) drain();
+  });
+}
+
+void ChunkService::drain() {
+  drain_posted_ = false;
+  draining_ = true;
+  while (!events_.empty()) {
+    const core::ServerEvent event = std::move(events_.front());
+    events_.pop_front();
+    for (const auto& action : deps_.cell.step(io::Reactor::now(), event)) act(action);
+  }
+  draining_ = false;
+  dropIdleChunks();
+  rearm();
+}
+
+void ChunkService::act(const core::ServerAction& action) {
+  std::visit(Overloaded{
+                 [&](const core::Serve& a) {
+                   auto known = waiters_.find(a.waiter);
+                   if (known == waiters_.end()) return;
+                   Waiter* waiter = known->second.waiter;
+                   if (a.upto >= known->second.end) waiters_.erase(known);  // served whole
+                   waiter->ready(a.upto * core::kRun);
+                 },
+                 [&](const core::Refuse& a) {
+                   auto known = waiters_.extract(a.waiter);
+                   if (!known.empty()) known.mapped().waiter->refused(a.why, a.error);
+                 },
+                 [&](const core::FetchFromOrigin& a) { fetchFromOrigin(a); },
+                 [&](const core::FetchFromPeer& a) { fetchFromPeer(a); },
+                 [&](const core::StopPeer& a) {
+                   auto known = peer_fetches_.find(a.fetch);
+                   if (known == peer_fetches_.end() || known->second->attempt() != a.attempt) return;
+                   known->second->stop();
+                   peer_fetches_.erase(known);
+                 },
+                 [&](const core::WantMap& a) {
+                   if (deps_.pull_map) deps_.pull_map(a.node, a.version);
+                 },
+             },
+             action);
+}
+
+void ChunkService::fetchFromOrigin(const core::FetchFromOrigin& a) {
+  const ChunkInfo& chunk = chunks_.at(a.chunk);
+  Mount* mount = deps_.mounts.find(chunk.plan->mount);
+  if (mount == nullptr) return feed(core::OriginDone{a.fetch, Error{Code::NotFound, "this node has no such mount", 0}});
+  auto place =
+      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = a.runs, .transit = !a.owner});
+  if (!place) return feed(core::OriginDone{a.fetch, std::move(place.error())});
+  auto fetch = std::make_shared<OriginFetch>(*this, a.fetch, chunk, std::move(*place), *mount);
+  origin_fetches_[a.fetch] = fetch;
+  fetch->start(fetch);
+}
+
+void ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
+  const ChunkInfo& chunk = chunks_.at(a.chunk);
+  Mount* mount = deps_.mounts.find(chunk.plan->mount);
+  const auto say = [&](core::WalkEvent event) { feed(core::PeerSaid{a.fetch, a.attempt, std::move(event)}); };
+  if (mount == nullptr) return say(core::Refused{{Code::NotFound, "this node has no such mount", 0}});
+  reader::Channel* channel = deps_.channels.to(a.node, deps_.cell.map());
+  if (channel == nullptr) return say(core::Lost{});
+  auto place =
+      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = a.runs, .transit = true});
+  if (!place) return say(core::Refused{std::move(place.error())});
+  auto fetch = std::make_shared<PeerFetch>(*this, a.fetch, chunk, std::move(*place), *mount, a.attempt);
+  peer_fetches_[a.fetch] = fetch;
+  fetch->start(*channel, a);
+}
+
+void ChunkService::rearm() {
+  const TimePoint due = deps_.cell.wakeAt();
+  if (due == timer_due_ && (timer_ != 0 || due == kNever)) return;
+  if (timer_ != 0) deps_.reactor.cancel(timer_);
+  timer_ = 0;
+  timer_due_ = due;
+  if (due == kNever) return;
+  timer_ = deps_.reactor.at(due, [this] {
+    timer_ = 0;
+    feed(core::Tick{});
+  });
+}
+
+void ChunkService::dropIdleChunks() {
+  const std::size_t in_use = deps_.cell.fetches() + deps_.cell.waiters();
+  if (chunks_.size() <= 64 + 2 * in_use) return;
+  std::erase_if(chunks_, [&](const auto& entry) { return !deps_.cell.busy(entry.first); });
+}
+
+}  // namespace forebay::node

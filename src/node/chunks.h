@@ -1,0 +1,103 @@
+// The node's chunks: core's decisions (ChunkServer) carried out on the real arena, origins and peers.
+//
+// A reader that finds a range missing in the arena calls want(), and hears ready() each time that more of it is there,
+// up to its end, or refused(), once. Bytes are then taken from the arena (view): between ready() and view() they may
+// have left again, if memory is short; then want() again.
+//
+// Fetches write straight into places reserved in the arena: from the origin with checksums computed here, granule by
+// granule while they are in the processor's cache; from a peer with the checksums that the peer sent and the channel
+// verified. A place that can't be reserved fails the fetch with Busy.
+//
+// Threading: the node's loop. A Waiter must call left() before it goes away, unless it was refused or served whole.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+#include "core/chunk_server.h"
+#include "io/reactor.h"
+#include "node/mounts.h"
+#include "reader/channels.h"
+#include "store/arena.h"
+
+namespace forebay::node {
+
+using SharedPlan = std::shared_ptr<const core::Plan>;
+
+class Waiter {
+ public:
+  virtual ~Waiter() = default;
+  // The chunk's bytes from the wanted range's start to `upto` (an offset in the chunk) were in the arena just now. When
+  // `upto` is what it was: the rest is on its way.
+  virtual void ready(std::uint32_t upto) = 0;
+  virtual void refused(core::Refusal why, const Error& error) = 0;
+};
+
+struct WantOptions {
+  bool must_answer = false;  // see core::Want
+  bool relayed = false;
+  bool fallback = false;
+  bool no_fill = false;
+  core::NodeId asker = core::kNoNode;
+  std::uint64_t map_version = 0;
+  TimePoint deadline = kNever;
+};
+
+class ChunkService {
+ public:
+  struct Deps {
+    io::Reactor& reactor;
+    core::ChunkServer& cell;
+    reader::Channels& channels;
+    store::Arena& arena;
+    Mounts& mounts;
+    std::function<void(core::NodeId, std::uint64_t version)> pull_map;
+    std::function<void(const core::Plan&)> gone;  // the origin no longer has that version
+  };
+  explicit ChunkService(Deps deps);
+  ~ChunkService();
+
+  // `waiter` hears about it later, never inside the call. The answer is for left().
+  core::WaiterId want(SharedPlan plan, core::ChunkRange range, const WantOptions& options, Waiter& waiter);
+  void left(core::WaiterId waiter);
+  void newMap(std::shared_ptr<const core::SlotMap> map);
+
+ private:
+  struct ChunkInfo {
+    SharedPlan plan;
+    std::uint32_t index;
+  };
+  class Fetch;
+  class OriginFetch;
+  class PeerFetch;
+
+  void feed(core::ServerEvent event);
+  void drain();
+  void act(const core::ServerAction& action);
+  void fetchFromOrigin(const core::FetchFromOrigin& a);
+  void fetchFromPeer(const core::FetchFromPeer& a);
+  void rearm();
+  void dropIdleChunks();
+
+  Deps deps_;
+  std::deque<core::ServerEvent> events_;
+  bool draining_ = false;
+  bool drain_posted_ = false;
+  core::WaiterId next_waiter_ = 1;
+  struct Waiting {
+    Waiter* waiter;
+    std::uint32_t end;  // of its runs
+  };
+  std::unordered_map<core::WaiterId, Waiting> waiters_;
+  std::map<core::ChunkId, ChunkInfo> chunks_;  // of everything that core waits for or fetches
+  std::unordered_map<core::FetchId, std::shared_ptr<OriginFetch>> origin_fetches_;
+  std::unordered_map<core::FetchId, std::shared_ptr<PeerFetch>> peer_fetches_;
+  io::TimerId timer_ = 0;
+  TimePoint timer_due_ = kNever;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace forebay::node

@@ -1,0 +1,79 @@
+// The mounts that a node serves: where their bytes come from, how they are cached, what they cost so far.
+//
+// Made from the configuration, or by a one-command mount while the node runs; never removed once it was served (a plan
+// may still name it). Threading: the node's loop.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "core/types.h"
+#include "node/config.h"
+#include "origin/origin.h"
+
+namespace forebay::node {
+
+// How long an answer about a name may be used, counted from the moment that the origin was asked. On `open` mounts each
+// open asks the origin, so only what is looked at in between is that old.
+Duration timeToLive(const Consistency& consistency);
+// Of "nothing there": a name may appear, so wait less for it than for a change of what is known.
+Duration absentTimeToLive(const Consistency& consistency);
+
+struct MountMetrics {
+  MountMetrics(Metrics& metrics, std::string_view mount);
+  Counter& bytes_served;  // to clients and peers
+  Counter& requests;      // ranges asked for
+  Counter& hits;          // of those: wholly in the arena
+  Counter& misses;
+  Counter& peer_bytes;    // received from other nodes
+  Counter& direct_bytes;  // of those: from the owner that was asked first
+  Counter& hidden_names;
+  Histogram& read_time;  // from a range's arrival to its last byte handed to the socket
+};
+
+struct Mount {
+  std::string name;
+  core::MountId id = 0;
+  std::string url;  // without credentials
+  MountClass mount_class = MountClass::Dataset;
+  Consistency consistency;
+  std::uint32_t chunk_bits = core::kDefaultChunkBits;
+  std::vector<std::byte> secret;
+  std::unique_ptr<origin::OriginMetrics> origin_metrics;
+  std::unique_ptr<MountMetrics> metrics;
+  std::unique_ptr<origin::Origin> origin;
+  bool said_hidden = false;  // hidden names are logged once
+
+  Duration ttl() const { return timeToLive(consistency); }
+  Duration absentTtl() const { return absentTimeToLive(consistency); }
+  core::Plan plan(std::string path, const origin::ObjectInfo& info) const;
+  // Whether a key that came over the wire belongs to what its plan claims: nobody without the secret can make one.
+  bool owns(const core::Plan& plan) const;
+};
+
+class Mounts {
+ public:
+  // InvalidArgument: the name (or its id) is taken.
+  Result<Mount*> add(std::unique_ptr<Mount> mount);
+  Mount* find(std::string_view name);
+  Mount* find(core::MountId id);
+  std::vector<Mount*> all();
+  std::vector<const Mount*> all() const;
+  const Mount* find(core::MountId id) const;
+  // Only for a mount that nobody has got a plan of.
+  void remove(core::MountId id) { by_id_.erase(id); }
+  void clear() { by_id_.clear(); }
+
+ private:
+  std::map<core::MountId, std::unique_ptr<Mount>> by_id_;
+};
+
+}  // namespace forebay::node

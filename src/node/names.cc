@@ -1,0 +1,385 @@
+#include "node/names.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "wire/messages.h"
+
+namespace forebay::node {
+namespace {
+
+constexpr Duration kFetchDeadline = 60s;           // of one question to the origin or an owner, whoever waits for it
+constexpr std::size_t kMaxPageBytes = 900 * kKiB;  // of a page's names and versions: a body has at most 1 MiB
+constexpr int kMaxEmptyPages = 1000;               // an origin that answers empty pages for ever is broken
+
+std::size_t sizeOf(const core::Plan& plan) {
+  return sizeof(core::Plan) + plan.path.size() + plan.version.size();
+}
+std::size_t sizeOf(const NameAnswer& answer) {
+  return 200 + 2 * sizeOf(answer.plan);
+}  // and its place in two trees
+std::size_t wireSize(const origin::ListEntry& e) {
+  return 40 + e.name.size() + e.info.version.size();
+}
+std::size_t wireSize(const Listing& page) {
+  std::size_t bytes = page.next_cursor.size();
+  for (const auto& e : page.entries) bytes += wireSize(e);
+  return bytes;
+}
+std::size_t sizeOf(const Listing& page) {
+  return 300 + page.entries.size() * sizeof(origin::ListEntry) + wireSize(page);
+}
+
+std::string join(std::string_view directory, std::string_view name) {
+  return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
+}
+std::string prefixOf(const std::string& directory) {
+  return directory.empty() ? "" : directory + "/";
+}
+
+}  // namespace
+
+NameService::NameService(Deps deps)
+    : deps_(deps),
+      owners_(deps.reactor, deps.self, deps.cell, deps.channels, deps.seed),
+      names_(deps.limits),
+      pages_(deps.limits),
+      name_hits_(
+          deps.metrics.counter("forebay_name_hits_total", "Questions about names answered from what was known.")),
+      name_misses_(
+          deps.metrics.counter("forebay_name_misses_total", "Questions about names that had to be passed on.")) {}
+
+bool NameService::owner(const Mount& mount, const std::string& path) const {
+  return deps_.cell.map().owners(core::slotOfPath(mount.name, path)).primary() == deps_.self;
+}
+
+// ---- who waits ----
+
+template <class T>
+std::uint64_t NameService::await(Waiters<T>& waiters, TimePoint deadline, Callback<T> done) {
+  const std::uint64_t id = next_waiter_++;
+  io::TimerId timer = 0;
+  if (deadline != kNever)
+    timer = deps_.reactor.at(deadline, [this, &waiters, id, alive = std::weak_ptr(alive_)] {
+      if (!alive.expired())
+        tell<T>(waiters, id, fail(Code::DeadlineExceeded, "the name wasn't answered before the request's deadline"));
+    });
+  waiters.open.emplace(id, typename Waiters<T>::Waiting{std::move(done), timer});
+  return id;
+}
+
+template <class T>
+void NameService::tell(Waiters<T>& waiters, std::uint64_t id, Result<T> result) {
+  auto known = waiters.open.extract(id);
+  if (known.empty()) return;  // its deadline passed
+  if (known.mapped().timer != 0) deps_.reactor.cancel(known.mapped().timer);
+  known.mapped().done(std::move(result));
+}
+
+namespace {
+Error busy() {
+  return {Code::Busy, "too many questions about names wait at this node", 50};
+}
+}  // namespace
+
+void NameService::deliver(Names::Outcome outcome, const Error* error, bool ask_owner) {
+  if (outcome.fetch) fetchName(*outcome.fetch, ask_owner);
+  for (auto& found : outcome.found) {
+    if (found.answer->kind == NameAnswer::Kind::Absent)
+      tell<Resolved>(name_waiters_, found.waiter,
+                     fail(Code::NotFound, found.answer->plan.path + ": nothing of that name"));
+    else
+      tell<Resolved>(name_waiters_, found.waiter, Resolved{found.answer, found.ttl});
+  }
+  for (auto waiter : outcome.refused) tell<Resolved>(name_waiters_, waiter, fail(error != nullptr ? *error : busy()));
+}
+
+void NameService::deliver(Pages::Outcome outcome, const Error* error, bool ask_owner) {
+  if (outcome.fetch) fetchPage(*outcome.fetch, ask_owner);
+  for (auto& found : outcome.found) tell<Listed>(page_waiters_, found.waiter, Listed{found.answer, found.ttl});
+  for (auto waiter : outcome.refused) tell<Listed>(page_waiters_, waiter, fail(error != nullptr ? *error : busy()));
+}
+
+// ---- plans ----
+
+void NameService::resolve(Mount& mount, std::string path, ResolveOptions options, TimePoint deadline,
+                          Callback<Resolved> done) {
+  if (path.size() > wire::kMaxPath)
+    return done(
+        fail(Code::NotFound, fmt::format("a name of {} bytes: names have at most {}", path.size(), wire::kMaxPath)));
+  if (!options.object_only && path.empty()) {
+    auto root = std::make_shared<NameAnswer>();
+    root->kind = NameAnswer::Kind::Directory;
+    return done(Resolved{std::move(root), mount.ttl()});
+  }
+  if (!options.object_only && !posixPath(path))
+    return done(fail(Code::NotFound, fmt::format("{:?}: a mount can't hold such a name; the object view can", path)));
+  const auto waiter = await<Resolved>(name_waiters_, deadline, std::move(done));
+  auto outcome =
+      names_.wanted(io::Reactor::now(), waiter, {mount.id, options.object_only, std::move(path)}, options.revalidate);
+  (outcome.found.empty() ? name_misses_ : name_hits_).add();
+  deliver(std::move(outcome), nullptr, options.ask_owner);
+}
+
+void NameService::fetchName(const NameKey& key, bool ask_owner) {
+  if (ask_owner && !owner(mountOf(key.mount), key.path))
+    nameFromOwner(key);
+  else
+    nameFromOrigin(key);
+}
+
+// The POSIX view asks two things at once, because a prefix wins over an object of its name: is there an object, is
+// there anything below. One round trip, and no answer that a listing would contradict.
+struct NameService::OriginLookup {
+  TimePoint asked;
+  std::optional<Result<origin::ObjectInfo>> head;
+  std::optional<Result<bool>> below;  // names below it, or an empty directory
+  int pages = 0;
+};
+
+void NameService::nameFromOrigin(const NameKey& key) {
+  Mount& mount = mountOf(key.mount);
+  auto lookup = std::make_shared<OriginLookup>();
+  lookup->asked = io::Reactor::now();
+  const TimePoint deadline = lookup->asked + kFetchDeadline;
+  if (key.object_only) lookup->below = Result<bool>(false);
+  mount.origin->head(key.path, deadline,
+                     [this, key, lookup, alive = std::weak_ptr(alive_)](Result<origin::ObjectInfo> info) {
+                       if (alive.expired()) return;
+                       lookup->head = std::move(info);
+                       lookedUp(key, *lookup);
+                     });
+  if (key.object_only) return;
+  // An empty page with a next one says nothing yet: ask on.
+  auto ask = std::make_shared<std::function<void(std::string)>>();
+  *ask = [this, key, lookup, deadline, weak = std::weak_ptr(ask), alive = std::weak_ptr(alive_)](std::string next) {
+    Mount& m = mountOf(key.mount);
+    m.origin->list(key.path + "/", std::move(next), 1, deadline,
+                   [this, key, lookup, ask = weak.lock(), alive](Result<origin::ListPage> page) {
+                     if (alive.expired()) return;
+                     if (page && page->entries.empty() && !page->next.empty() && ++lookup->pages < kMaxEmptyPages)
+                       return (*ask)(std::move(page->next));
+                     if (page)
+                       lookup->below = !page->entries.empty() || mountOf(key.mount).origin->hasEmptyDirectories();
+                     else if (page.error().code == Code::NotFound)
+                       lookup->below = false;
+                     else
+                       lookup->below = fail(page.error());
+                     lookedUp(key, *lookup);
+                   });
+  };
+  (*ask)("");
+}
+
+void NameService::lookedUp(const NameKey& key, OriginLookup& lookup) {
+  if (!lookup.head || !lookup.below) return;
+  Mount& mount = mountOf(key.mount);
+  const Duration age = io::Reactor::now() - lookup.asked;
+  NameAnswer answer;
+  answer.plan.path = key.path;
+  if (!*lookup.below) return nameFetched(key, fail(lookup.below->error()), Duration{0});
+  if (**lookup.below) {
+    answer.kind = NameAnswer::Kind::Directory;
+    return nameFetched(key, std::move(answer), mount.ttl() - age);
+  }
+  if (*lookup.head) {
+    answer.kind = NameAnswer::Kind::Object;
+    answer.plan = mount.plan(key.path, **lookup.head);
+    return nameFetched(key, std::move(answer), mount.ttl() - age);
+  }
+  if (lookup.head->error().code == Code::NotFound) return nameFetched(key, std::move(answer), mount.absentTtl() - age);
+  nameFetched(key, fail(lookup.head->error()), Duration{0});
+}
+
+void NameService::nameFromOwner(const NameKey& key) {
+  Mount& mount = mountOf(key.mount);
+  auto request = std::make_shared<wire::pb::ResolveRequest>();
+  request->set_mount(mount.name);
+  request->add_paths(key.path);
+  request->set_object_only(key.object_only);
+  const TimePoint asked = io::Reactor::now();
+  // Whoever asks an owner couldn't use what it knew: the owner's own cache answers, unless it is asked to revalidate.
+  request->set_revalidate(false);
+  owners_.ask({.slot = core::slotOfPath(mount.name, key.path),
+               .type = wire::MessageType::ResolveRequest,
+               .message = std::move(request),
+               .deadline = asked + kFetchDeadline},
+              [this, key, asked](reader::OwnerAnswer answer) {
+                std::visit(Overloaded{[&](const reader::Answer& a) { ownersName(key, asked, a.body); },
+                                      [&](const reader::AskHere&) { nameFromOrigin(key); },
+                                      [&](const Error& e) { nameFetched(key, fail(e), Duration{0}); }},
+                           answer);
+              });
+}
+
+void NameService::ownersName(const NameKey& key, TimePoint asked, Bytes body) {
+  auto reply = wire::parse<wire::pb::ResolveReply>(body);
+  if (!reply) return nameFetched(key, fail(reply.error()), Duration{0});
+  if (reply->items_size() != 1)
+    return nameFetched(key, fail(Code::Corrupt, "an owner answered another number of names than asked"), Duration{0});
+  const auto& item = reply->items(0);
+  NameAnswer answer;
+  answer.plan.path = key.path;
+  const Duration ttl = std::chrono::milliseconds(item.ttl_ms()) - (io::Reactor::now() - asked);
+  if (item.has_failure()) {
+    const Error error = wire::fromMessage(item.failure());
+    if (error.code != Code::NotFound) return nameFetched(key, fail(error), Duration{0});
+    return nameFetched(key, std::move(answer), std::min(ttl, mountOf(key.mount).absentTtl()));
+  }
+  answer.kind = item.directory() ? NameAnswer::Kind::Directory : NameAnswer::Kind::Object;
+  if (!item.directory()) {
+    answer.plan = wire::fromMessage(item.plan());
+  }
+  nameFetched(key, std::move(answer), ttl);
+}
+
+void NameService::nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl) {
+  if (!answer) {
+    const Error error = std::move(answer.error());
+    return deliver(names_.failed(key), &error, false);
+  }
+  const std::size_t bytes = sizeOf(*answer);
+  deliver(names_.answered(io::Reactor::now(), key, std::move(*answer), ttl, bytes), nullptr, false);
+}
+
+void NameService::forget(core::MountId mount, const std::string& path) {
+  names_.forget({mount, true, path});
+  names_.forget({mount, false, path});
+}
+
+// ---- listings ----
+
+void NameService::list(Mount& mount, std::string path, std::string cursor, std::uint32_t max, bool raw, bool ask_owner,
+                       TimePoint deadline, Callback<Listed> done) {
+  if (!raw && !posixPath(path))
+    return done(fail(Code::NotFound, fmt::format("{:?}: a mount can't hold such a directory", path)));
+  const auto waiter = await<Listed>(page_waiters_, deadline, std::move(done));
+  auto outcome =
+      pages_.wanted(io::Reactor::now(), waiter, {mount.id, raw, std::move(path), std::move(cursor), max}, false);
+  (outcome.found.empty() ? name_misses_ : name_hits_).add();
+  deliver(std::move(outcome), nullptr, ask_owner);
+}
+
+void NameService::fetchPage(const PageKey& key, bool ask_owner) {
+  if (ask_owner && !owner(mountOf(key.mount), key.path))
+    pageFromOwner(key);
+  else
+    pageFromOrigin(key, key.max);
+}
+
+void NameService::pageFromOrigin(const PageKey& key, std::uint32_t max) {
+  auto cursor = ViewCursor::decode(key.cursor);
+  if (!cursor) return pageFetched(key, fail(cursor.error()), Duration{0});
+  const TimePoint asked = io::Reactor::now();
+  const std::string next = cursor->origin_next;
+  mountOf(key.mount).origin->list(prefixOf(key.path), next, max, asked + kFetchDeadline,
+                                  [this, key, asked, max, cursor = std::move(*cursor),
+                                   alive = std::weak_ptr(alive_)](Result<origin::ListPage> page) mutable {
+                                    if (alive.expired()) return;
+                                    if (!page) return pageFetched(key, fail(page.error()), Duration{0});
+                                    originPage(key, std::move(cursor), asked, max, std::move(*page));
+                                  });
+}
+
+void NameService::originPage(const PageKey& key, ViewCursor cursor, TimePoint asked, std::uint32_t max,
+                             origin::ListPage page) {
+  Mount& mount = mountOf(key.mount);
+  const bool first = !cursor.started;
+  const bool nothing = first && page.entries.empty() && page.next.empty();
+  if (nothing && !key.path.empty() && !mount.origin->hasEmptyDirectories())
+    return pageFetched(key, fail(Code::NotFound, fmt::format("{}: no such directory", key.path)), Duration{0});
+  Listing listing;
+  if (key.raw) {
+    ViewCursor next{.held = {}, .origin_next = page.next, .started = true};
+    listing.next_cursor = page.next.empty() ? "" : next.encode();
+    listing.entries = std::move(page.entries);
+  } else {
+    ViewPage view = viewOf(std::move(page), std::move(cursor), !mount.origin->hasEmptyDirectories());
+    sayHidden(mount, key.path, view.hidden);
+    listing.hidden = view.hidden.size();
+    listing.entries = std::move(view.entries);
+    listing.next_cursor = view.last ? "" : view.next.encode();
+  }
+  if (wireSize(listing) > kMaxPageBytes && max > 1) return pageFromOrigin(key, max / 2);
+  pageFetched(key, std::move(listing), mount.ttl() - (io::Reactor::now() - asked));
+}
+
+void NameService::pageFromOwner(const PageKey& key) {
+  Mount& mount = mountOf(key.mount);
+  auto request = std::make_shared<wire::pb::ListRequest>();
+  request->set_mount(mount.name);
+  request->set_path(key.path);
+  request->set_cursor(key.cursor);
+  request->set_max_entries(key.max);
+  request->set_raw(key.raw);
+  const TimePoint asked = io::Reactor::now();
+  owners_.ask({.slot = core::slotOfPath(mount.name, key.path),
+               .type = wire::MessageType::ListRequest,
+               .message = std::move(request),
+               .deadline = asked + kFetchDeadline,
+               .try_timeout = 20s},
+              [this, key, asked](reader::OwnerAnswer answer) {
+                std::visit(Overloaded{[&](const reader::Answer& a) { ownersPage(key, asked, a.body); },
+                                      [&](const reader::AskHere&) { pageFromOrigin(key, key.max); },
+                                      [&](const Error& e) { pageFetched(key, fail(e), Duration{0}); }},
+                           answer);
+              });
+}
+
+void NameService::ownersPage(const PageKey& key, TimePoint asked, Bytes body) {
+  auto reply = wire::parse<wire::pb::ListReply>(body);
+  if (!reply) return pageFetched(key, fail(reply.error()), Duration{0});
+  if (reply->has_failure()) return pageFetched(key, fail(wire::fromMessage(reply->failure())), Duration{0});
+  Listing listing;
+  listing.next_cursor = reply->next_cursor();
+  listing.hidden = reply->hidden();
+  for (auto& e : *reply->mutable_entries()) {
+    if (!key.raw && !posixComponent(e.name())) continue;  // an owner of another mind about names
+    listing.entries.push_back({.name = std::move(*e.mutable_name()),
+                               .directory = e.directory(),
+                               .info = {e.size(), std::move(*e.mutable_version()), e.mtime_ns()}});
+  }
+  pageFetched(key, std::move(listing), std::chrono::milliseconds(reply->ttl_ms()) - (io::Reactor::now() - asked));
+}
+
+void NameService::pageFetched(const PageKey& key, Result<Listing> page, Duration ttl) {
+  if (!page) {
+    const Error error = std::move(page.error());
+    return deliver(pages_.failed(key), &error, false);
+  }
+  keepEntries(key, *page, ttl);
+  const std::size_t bytes = sizeOf(*page);
+  deliver(pages_.answered(io::Reactor::now(), key, std::move(*page), ttl, bytes), nullptr, false);
+}
+
+// What a listing says about its names answers the questions about them.
+void NameService::keepEntries(const PageKey& key, const Listing& page, Duration ttl) {
+  Mount& mount = mountOf(key.mount);
+  for (const auto& entry : page.entries) {
+    if (entry.directory && key.raw) continue;  // the object view has no directories
+    NameAnswer answer;
+    std::string path = key.raw ? prefixOf(key.path) + entry.name : join(key.path, entry.name);
+    if (path.size() > wire::kMaxPath) continue;
+    answer.kind = entry.directory ? NameAnswer::Kind::Directory : NameAnswer::Kind::Object;
+    if (entry.directory)
+      answer.plan.path = path;
+    else
+      answer.plan = mount.plan(path, entry.info);
+    const std::size_t bytes = sizeOf(answer);
+    names_.put(io::Reactor::now(), {key.mount, key.raw, std::move(path)}, std::move(answer), ttl, bytes);
+  }
+}
+
+void NameService::sayHidden(Mount& mount, const std::string& directory, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  mount.metrics->hidden_names.add(names.size());
+  if (mount.said_hidden) return;
+  mount.said_hidden = true;
+  log::warn(
+      "mount",
+      "{}: {} names in {:?} can't be shown by a mount, the first is {:?} (not a POSIX name, or beside a directory "
+      "of the same name); `forebay ls --raw` lists them. More such names are only counted",
+      mount.name, names.size(), directory, names.front());
+}
+
+}  // namespace forebay::node

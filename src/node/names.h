@@ -1,0 +1,152 @@
+// Names and what they stand for: plans and listings, asked of the origin once per cell and time to live.
+//
+// A name's owner (the primary of its path's slot) asks the origin; every other node asks the owner, and everybody keeps
+// the answer for as long as the mount's consistency allows, counted from the moment that the origin was asked. A
+// listing's entries are plans too, so reading a directory's files costs no request per name. While an owner can't be
+// reached an alternate, or the node itself, asks the origin in its place.
+//
+// Two views of a path. The POSIX view is a mount's: a directory, or an object if no prefix of its name is there. The
+// object view is the CLI's: an object of exactly that name, whatever else there is.
+//
+// Threading: the node's loop. Callbacks run in it, possibly inside the call when the answer is known. Bounds: what is
+// kept counts by bytes (NameCacheLimits); a caller's deadline is kept here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "core/chunk_server.h"
+#include "core/name_cache.h"
+#include "core/owner_walk.h"
+#include "io/reactor.h"
+#include "node/directory_view.h"
+#include "node/mounts.h"
+#include "reader/channels.h"
+#include "reader/owner_calls.h"
+
+namespace forebay::node {
+
+struct NameAnswer {
+  enum class Kind : std::uint8_t { Absent, Directory, Object } kind = Kind::Absent;
+  core::Plan plan;  // of an object
+};
+
+struct Listing {
+  std::vector<origin::ListEntry> entries;
+  std::string next_cursor;  // empty: the last page
+  std::uint64_t hidden = 0;
+};
+
+struct ResolveOptions {
+  bool object_only = false;
+  bool revalidate = false;
+  bool ask_owner = false;  // false: this node was asked as the owner, and asks the origin itself
+};
+
+class NameService {
+ public:
+  template <class T>
+  using Callback = std::move_only_function<void(Result<T>)>;
+  struct Resolved {
+    std::shared_ptr<const NameAnswer> answer;
+    Duration ttl{0};
+  };
+  struct Listed {
+    std::shared_ptr<const Listing> page;
+    Duration ttl{0};
+  };
+  struct Deps {
+    io::Reactor& reactor;
+    core::NodeId self;
+    core::ChunkServer& cell;  // the map, and what is known of peers
+    reader::Channels& channels;
+    Mounts& mounts;
+    Metrics& metrics;
+    core::NameCacheLimits limits;
+    std::uint64_t seed;
+  };
+
+  explicit NameService(Deps deps);
+
+  // NotFound if there is nothing of that name.
+  void resolve(Mount& mount, std::string path, ResolveOptions options, TimePoint deadline, Callback<Resolved> done);
+  // `raw`: every name as the origin has it. NotFound if there is no such directory.
+  void list(Mount& mount, std::string path, std::string cursor, std::uint32_t max, bool raw, bool ask_owner,
+            TimePoint deadline, Callback<Listed> done);
+
+  // What is known of that name is wrong: the next to ask gets it from the origin.
+  void forget(core::MountId mount, const std::string& path);
+
+  std::size_t bytes() const { return names_.bytes() + pages_.bytes(); }
+
+ private:
+  struct NameKey {
+    core::MountId mount;
+    bool object_only;
+    std::string path;
+    auto operator<=>(const NameKey&) const = default;
+  };
+  struct PageKey {
+    core::MountId mount;
+    bool raw;
+    std::string path;
+    std::string cursor;
+    std::uint32_t max;
+    auto operator<=>(const PageKey&) const = default;
+  };
+  using Names = core::NameCache<NameKey, NameAnswer>;
+  using Pages = core::NameCache<PageKey, Listing>;
+
+  // Who waits for an answer, each with its own deadline.
+  template <class T>
+  struct Waiters {
+    struct Waiting {
+      Callback<T> done;
+      io::TimerId timer = 0;
+    };
+    std::unordered_map<std::uint64_t, Waiting> open;
+  };
+  template <class T>
+  std::uint64_t await(Waiters<T>& waiters, TimePoint deadline, Callback<T> done);
+  template <class T>
+  void tell(Waiters<T>& waiters, std::uint64_t id, Result<T> result);
+
+  void deliver(Names::Outcome outcome, const Error* error, bool ask_owner);
+  void deliver(Pages::Outcome outcome, const Error* error, bool ask_owner);
+
+  struct OriginLookup;
+  void fetchName(const NameKey& key, bool ask_owner);
+  void nameFromOrigin(const NameKey& key);
+  void lookedUp(const NameKey& key, OriginLookup& lookup);
+  void nameFromOwner(const NameKey& key);
+  void ownersName(const NameKey& key, TimePoint asked, Bytes body);
+  void nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl);
+
+  void fetchPage(const PageKey& key, bool ask_owner);
+  void pageFromOrigin(const PageKey& key, std::uint32_t max);
+  void originPage(const PageKey& key, ViewCursor cursor, TimePoint asked, std::uint32_t max, origin::ListPage page);
+  void pageFromOwner(const PageKey& key);
+  void ownersPage(const PageKey& key, TimePoint asked, Bytes body);
+  void pageFetched(const PageKey& key, Result<Listing> page, Duration ttl);
+  void keepEntries(const PageKey& key, const Listing& page, Duration ttl);
+  void sayHidden(Mount& mount, const std::string& directory, const std::vector<std::string>& names);
+
+  bool owner(const Mount& mount, const std::string& path) const;
+  Mount& mountOf(core::MountId id) { return *deps_.mounts.find(id); }
+
+  Deps deps_;
+  reader::OwnerCalls owners_;
+  Names names_;
+  Pages pages_;
+  std::uint64_t next_waiter_ = 1;
+  Waiters<Resolved> name_waiters_;
+  Waiters<Listed> page_waiters_;
+  Counter& name_hits_;
+  Counter& name_misses_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace forebay::node

@@ -1,0 +1,312 @@
+#include "node/read_session.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "base/checksum.h"
+
+namespace forebay::node {
+namespace {
+
+constexpr std::uint32_t kFrameBytes = kMiB;  // of bulk: long enough to be cheap, short enough for others to get between
+constexpr int kMaxRefetches = 8;
+
+std::uint32_t microseconds(Duration d) {
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(toUs(d), 0, 0xffffffff));
+}
+
+wire::ReadOutcome outcomeOf(core::Refusal why) {
+  switch (why) {
+    case core::Refusal::Miss:
+      return wire::ReadOutcome::Miss;
+    case core::Refusal::Moved:
+      return wire::ReadOutcome::Moved;
+    case core::Refusal::Busy:
+      return wire::ReadOutcome::Busy;
+    case core::Refusal::Gone:
+      return wire::ReadOutcome::Gone;
+    case core::Refusal::Failed:
+      break;
+  }
+  return wire::ReadOutcome::Error;
+}
+
+// The checksums of [offset, offset + length) by piece: a whole granule's is the one that is kept with it, a part's is
+// made here from exactly its bytes.
+std::size_t checksumsOf(const store::View& view, std::uint32_t offset, std::uint32_t length, std::uint32_t chunk_length,
+                        std::span<std::uint32_t> to) {
+  const auto pieces = view.pieces();
+  std::size_t piece = 0, in_piece = 0, made = 0;
+  std::uint32_t at = offset;
+  while (at < offset + length) {
+    const std::uint32_t granule_start = at / core::kGranule * core::kGranule;
+    const std::uint32_t granule_end = std::min(granule_start + core::kGranule, chunk_length);
+    const std::uint32_t end = std::min(granule_end, offset + length);
+    const bool whole = at == granule_start && end == granule_end;
+    std::uint32_t crc = whole ? view.crc(static_cast<std::uint32_t>(made)) : 0;
+    for (std::uint32_t left = end - at; left > 0;) {
+      const Bytes bytes = pieces[piece].bytes;
+      const auto now = std::min<std::size_t>(left, bytes.size() - in_piece);
+      if (!whole) crc = crc32c(bytes.subspan(in_piece, now), crc);
+      in_piece += now;
+      left -= static_cast<std::uint32_t>(now);
+      if (in_piece == bytes.size()) {
+        ++piece;
+        in_piece = 0;
+      }
+    }
+    to[made++] = crc;
+    at = end;
+  }
+  return made;
+}
+
+}  // namespace
+
+class ReadSession::Item : public Waiter {
+ public:
+  Item(ReadSession& session, std::uint16_t index, SharedPlan plan, Mount& mount, const wire::ReadItem& item,
+       WantOptions want)
+      : session_(session),
+        index_(index),
+        plan_(std::move(plan)),
+        mount_(&mount),
+        chunk_(item.range.chunk),
+        at_(item.range.offset),
+        end_(item.range.offset + item.range.length),
+        ready_(at_),
+        no_bytes_((item.flags & wire::kNoBytes) != 0),
+        want_(want) {}
+  // An item that can't be served at all.
+  Item(ReadSession& session, std::uint16_t index, wire::ReadOutcome outcome, Error error)
+      : session_(session), index_(index), refusal_(outcome), error_(std::move(error)) {}
+  ~Item() override {
+    if (waiter_ != 0) session_.deps_.chunks.left(waiter_);
+  }
+
+  void begin() {
+    if (refusal_) return;
+    mount_->metrics->requests.add();
+    const bool hit = no_bytes_ ? allPresent() : lookAt(at_, end_ - at_).has_value();
+    (hit ? mount_->metrics->hits : mount_->metrics->misses).add();
+    if (hit)
+      ready_ = end_;
+    else
+      fetch();
+  }
+
+  bool ended() const { return ended_; }
+  bool sendable() const { return !ended_ && (refusal_ || say_filling_ || (no_bytes_ ? ready_ == end_ : ready_ > at_)); }
+
+  // Sends one frame. Busy: the socket is full.
+  Status send(io::Reply& reply) {
+    if (refusal_) return sendRefusal(reply);
+    if (no_bytes_ && ready_ == end_) return sendWarmed(reply);
+    if (!no_bytes_ && ready_ > at_) return sendBytes(reply);
+    return sendFilling(reply);
+  }
+
+  void ready(std::uint32_t upto) override {
+    upto = std::min(upto, end_);
+    if (upto <= ready_) say_filling_ = want_.asker != core::kNoNode;  // a peer must hear that we are alive
+    ready_ = std::max(ready_, upto);
+    if (ready_ == end_) waiter_ = 0;
+    session_.pump();
+  }
+  void refused(core::Refusal why, const Error& error) override {
+    waiter_ = 0;
+    refusal_ = outcomeOf(why);
+    error_ = error;
+    session_.pump();
+  }
+
+ private:
+  bool allPresent() const {
+    const core::RunSet present = session_.deps_.arena.present(plan_->key, chunk_);
+    const core::RunRange runs = core::runsOf(at_, end_ - at_);
+    for (std::uint32_t r = runs.first; r < runs.end; ++r)
+      if (!present.has(r)) return false;
+    return true;
+  }
+  std::optional<store::View> lookAt(std::uint32_t offset, std::uint32_t length) const {
+    return session_.deps_.arena.view(io::Reactor::now(), plan_->key, chunk_, offset, length);
+  }
+  void fetch() {
+    filled_ = true;
+    waiter_ = session_.deps_.chunks.want(plan_, {chunk_, at_, end_ - at_}, want_, *this);
+  }
+
+  wire::ReadData head(const io::Reply& reply, wire::ReadOutcome outcome, bool last) {
+    const TimePoint now = io::Reactor::now();
+    wire::ReadData data;
+    data.item = index_;
+    data.outcome = outcome;
+    data.offset = at_;
+    data.service_us = microseconds(now - reply.arrived());
+    if (last) data.flags |= wire::kLastOfItem;
+    if (last && session_.lastOpen()) data.flags |= wire::kLastOfRequest;
+    if (filled_) data.flags |= wire::kFromOrigin;
+    return data;
+  }
+
+  Status sendBytes(io::Reply& reply) {
+    const std::uint32_t length = std::min({ready_ - at_, kFrameBytes - at_ % core::kGranule, kFrameBytes});
+    auto view = lookAt(at_, length);
+    if (!view) return refetch();
+    const auto pieces = view->pieces();
+    Bytes bulk[io::Connection::kMaxBulkPieces];
+    std::size_t count = 0;
+    std::uint32_t sending = 0;
+    for (; count < pieces.size() && count < std::size(bulk); ++count) {
+      bulk[count] = pieces[count].bytes;
+      sending += static_cast<std::uint32_t>(bulk[count].size());
+    }
+    std::uint32_t crcs[wire::kMaxPieces];
+    const auto made = checksumsOf(*view, at_, sending, plan_->chunkLength(chunk_), crcs);
+    const bool last = at_ + sending == end_;
+    wire::ReadData data = head(reply, last || !filled_ ? wire::ReadOutcome::Ok : wire::ReadOutcome::Filling, last);
+    data.length = sending;
+    TRY(reply.data(data, {.checksums = std::span(crcs, made), .peers = {}, .message = {}}, std::span(bulk, count),
+                   std::move(*view).keepAlive()));
+    at_ += sending;
+    mount_->metrics->bytes_served.add(sending);
+    if (last) end(reply);
+    return {};
+  }
+
+  // What was ready has left the arena before the socket took it: memory is short.
+  Status refetch() {
+    if (waiter_ != 0) session_.deps_.chunks.left(std::exchange(waiter_, 0));
+    ready_ = at_;
+    if (++refetches_ <= kMaxRefetches) {
+      fetch();
+    } else {
+      refusal_ = wire::ReadOutcome::Busy;
+      error_ = {Code::Busy, "the arena is too small for what is being read at once: raise node.memory", 100};
+    }
+    return {};
+  }
+
+  Status sendWarmed(io::Reply& reply) {
+    at_ = end_;
+    const wire::ReadData data = head(reply, wire::ReadOutcome::Ok, true);
+    TRY(reply.data(data, {}));
+    end(reply);
+    return {};
+  }
+
+  Status sendFilling(io::Reply& reply) {
+    say_filling_ = false;
+    return reply.data(head(reply, wire::ReadOutcome::Filling, false), {});
+  }
+
+  Status sendRefusal(io::Reply& reply) {
+    wire::ReadData data = head(reply, *refusal_, true);
+    data.code = error_.code;
+    data.retry_after_ms = error_.retry_after_ms;
+    const std::string_view message = error_.message;
+    TRY(reply.data(data, {.checksums = {}, .peers = {}, .message = message.substr(0, wire::kMaxReadMessage)}));
+    end(reply);
+    return {};
+  }
+
+  void end(const io::Reply& reply) {
+    ended_ = true;
+    if (mount_ != nullptr) mount_->metrics->read_time.record(io::Reactor::now() - reply.arrived());
+  }
+
+  ReadSession& session_;
+  const std::uint16_t index_;
+  SharedPlan plan_;
+  Mount* mount_ = nullptr;
+  std::uint32_t chunk_ = 0;
+  std::uint32_t at_ = 0;  // sent so far, an offset in the chunk
+  std::uint32_t end_ = 0;
+  std::uint32_t ready_ = 0;  // in the arena, as far as we know
+  bool no_bytes_ = false;
+  bool filled_ = false;
+  bool ended_ = false;
+  bool say_filling_ = false;
+  int refetches_ = 0;
+  WantOptions want_;
+  core::WaiterId waiter_ = 0;
+  std::optional<wire::ReadOutcome> refusal_;
+  Error error_;
+};
+
+ReadSession::ReadSession(const ReadDeps& deps, io::Reply reply) : deps_(deps), reply_(std::move(reply)) {}
+ReadSession::~ReadSession() = default;
+
+void ReadSession::serve(const ReadDeps& deps, const io::Request& request, const wire::ReadView& read, io::Reply reply) {
+  std::shared_ptr<ReadSession> session(new ReadSession(deps, std::move(reply)));
+  session->self_ = session;
+  session->start(request, read);
+}
+
+void ReadSession::start(const io::Request& request, const wire::ReadView& read) {
+  reply_.whenGone([this] { release(); });
+  std::vector<SharedPlan> plans(read.objects());
+  std::vector<Mount*> mounts(read.objects());
+  for (std::size_t i = 0; i < read.objects(); ++i) {
+    auto plan = std::make_shared<const core::Plan>(read.object(i).plan());
+    Mount* mount = deps_.mounts.find(plan->mount);
+    if (mount != nullptr && mount->owns(*plan)) {
+      plans[i] = std::move(plan);
+      mounts[i] = mount;
+    }
+  }
+  const bool from_peer = request.from.peer;
+  open_ = read.items();
+  for (std::size_t i = 0; i < read.items(); ++i) {
+    const wire::ReadItem item = read.item(i);
+    const auto index = static_cast<std::uint16_t>(i);
+    if (mounts[item.object] == nullptr) {
+      items_.push_back(std::make_unique<Item>(*this, index, wire::ReadOutcome::Error,
+                                              Error{Code::PermissionDenied, "no such mount, or not a plan of it", 0}));
+      continue;
+    }
+    const bool relay = (item.flags & wire::kRelay) != 0;
+    const WantOptions want{.must_answer = relay || !from_peer,
+                           .relayed = relay && from_peer,
+                           .fallback = (item.flags & wire::kFallback) != 0,
+                           .no_fill = (item.flags & wire::kNoFill) != 0,
+                           .asker = from_peer ? request.from.node_id : core::kNoNode,
+                           .map_version = from_peer ? request.header.map_version : 0,
+                           .deadline = request.deadline};
+    items_.push_back(std::make_unique<Item>(*this, index, plans[item.object], *mounts[item.object], item, want));
+    if (!from_peer && deps_.on_attached_read) deps_.on_attached_read(plans[item.object], item.range);
+  }
+  for (auto& item : items_) item->begin();
+  pump();
+}
+
+void ReadSession::pump() {
+  if (waiting_for_socket_ || !self_) return;
+  const auto keep = self_;
+  for (std::size_t idle = 0; idle < items_.size() && open_ > 0;) {
+    Item& item = *items_[next_++ % items_.size()];
+    if (!item.sendable()) {
+      ++idle;
+      continue;
+    }
+    idle = 0;
+    const Status sent = item.send(reply_);
+    if (item.ended()) --open_;
+    if (sent) continue;
+    if (sent.error().code != Code::Busy) return release();  // the client has left
+    waiting_for_socket_ = true;
+    reply_.whenWritable([this] {
+      waiting_for_socket_ = false;
+      pump();
+    });
+    return;
+  }
+  if (open_ == 0) release();
+}
+
+void ReadSession::release() {
+  items_.clear();
+  const auto keep = std::exchange(self_, nullptr);  // may be the last reference: nothing of this after here
+}
+
+}  // namespace forebay::node

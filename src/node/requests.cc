@@ -1,0 +1,338 @@
+#include "node/requests.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace forebay::node {
+namespace {
+
+constexpr Duration kHolderTimeout = 1s;           // of one node's answer to `where` and `status`
+constexpr std::uint32_t kMaxWhereChunks = 4'000;  // an answer has at most 1 MiB
+constexpr std::uint32_t kDefaultPage = 5'000, kMaxPage = 5'000;
+constexpr std::size_t kMaxPrefetches = 16;  // chunks of scans that are brought in ahead, at once
+
+void fill(wire::pb::Resolved& to, const Result<NameService::Resolved>& from) {
+  if (!from) {
+    *to.mutable_failure() = wire::toMessage(from.error());
+    return;
+  }
+  to.set_ttl_ms(static_cast<std::uint32_t>(std::max<std::int64_t>(0, toMs(from->ttl))));
+  if (from->answer->kind == NameAnswer::Kind::Directory)
+    to.set_directory(true);
+  else
+    *to.mutable_plan() = wire::toMessage(from->answer->plan);
+}
+
+void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
+  if (!from) {
+    *to.mutable_failure() = wire::toMessage(from.error());
+    return;
+  }
+  to.set_ttl_ms(static_cast<std::uint32_t>(std::max<std::int64_t>(0, toMs(from->ttl))));
+  to.set_next_cursor(from->page->next_cursor);
+  to.set_hidden(from->page->hidden);
+  for (const auto& entry : from->page->entries) {
+    auto& e = *to.add_entries();
+    e.set_name(entry.name);
+    e.set_directory(entry.directory);
+    e.set_size(entry.info.size);
+    e.set_version(entry.info.version);
+    e.set_mtime_ns(entry.info.mtime_ns);
+  }
+}
+
+}  // namespace
+
+// Brings a chunk in for a reader that will probably come; nobody waits for it.
+class Requests::Prefetch : public Waiter {
+ public:
+  explicit Prefetch(Requests& requests, std::uint32_t end) : requests_(requests), end_(end) { ++requests_.prefetches_; }
+  void ready(std::uint32_t upto) override {
+    if (upto >= end_) finish();
+  }
+  void refused(core::Refusal, const Error&) override { finish(); }
+
+ private:
+  void finish() {
+    --requests_.prefetches_;
+    delete this;
+  }
+  Requests& requests_;
+  const std::uint32_t end_;
+};
+
+Requests::Requests(Deps deps) : deps_(std::move(deps)), readahead_({}) {}
+Requests::~Requests() = default;
+
+Result<Mount*> Requests::mountOf(const std::string& name) {
+  Mount* mount = deps_.mounts.find(name);
+  if (mount == nullptr)
+    return fail(Code::NotFound,
+                fmt::format("mount {:?}: this node has no mount of that name (`forebay status` lists them)", name));
+  return mount;
+}
+
+void Requests::request(const io::Request& request, Bytes body, io::Reply reply) {
+  const Status handled = handle(request, body, reply);
+  if (!handled) (void)reply.fail(handled.error());
+}
+
+Status Requests::handle(const io::Request& request, Bytes body, io::Reply& reply) {
+  switch (request.header.type) {
+    case wire::MessageType::ResolveRequest:
+      return resolve(request, body, reply);
+    case wire::MessageType::ListRequest:
+      return list(request, body, reply);
+    case wire::MessageType::HaveRequest:
+      return have(body, reply);
+    case wire::MessageType::WhereRequest:
+      return where(request, body, reply);
+    case wire::MessageType::StatusRequest:
+      return status(request, body, reply);
+    case wire::MessageType::AddMountRequest:
+      return addMount(request, body, reply);
+    case wire::MessageType::MapRequest: {
+      wire::pb::MapReply map;
+      map.set_version(deps_.cell.map().version());
+      for (const auto& member : deps_.cell.map().members()) {
+        auto& m = *map.add_members();
+        m.set_id(member.id);
+        m.set_name(member.name);
+        m.set_address(member.address);
+        m.set_domain(member.domain);
+        m.set_weight(member.weight);
+      }
+      (void)reply.send(wire::MessageType::MapReply, map);
+      return {};
+    }
+    default:
+      return fail(Code::Unsupported, "this version doesn't answer that request");
+  }
+}
+
+void Requests::read(const io::Request& request, const wire::ReadView& read, io::Reply reply) {
+  const ReadDeps deps{
+      deps_.reactor, deps_.mounts,
+      deps_.arena,   deps_.chunks,
+      deps_.cell,    [this](const SharedPlan& plan, const core::ChunkRange& range) { readAhead(plan, range); }};
+  ReadSession::serve(deps, request, read, std::move(reply));
+}
+
+void Requests::newerMap(const io::RemoteInfo& from, std::uint64_t version) {
+  if (from.peer && deps_.pull_map) deps_.pull_map(from.node_id, version);
+}
+
+void Requests::readAhead(const SharedPlan& plan, const core::ChunkRange& range) {
+  const std::uint64_t offset = (std::uint64_t{range.chunk} << plan->chunk_bits) + range.offset;
+  const core::ChunkSpan span = readahead_.read(*plan, offset, range.length);
+  for (std::uint32_t chunk = span.first; chunk < span.end && prefetches_ < kMaxPrefetches; ++chunk) {
+    const std::uint32_t length = plan->chunkLength(chunk);
+    auto* prefetch = new Prefetch(*this, length);  // deletes itself: it is told once how it ended
+    deps_.chunks.want(plan, {chunk, 0, length}, {.must_answer = true, .deadline = io::Reactor::now() + 60s}, *prefetch);
+  }
+}
+
+// ---- names ----
+
+struct Requests::Resolving {
+  io::Reply reply;
+  wire::pb::ResolveReply message;
+  int open = 0;
+  std::size_t bytes = 0;
+};
+
+Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& reply) {
+  const auto message = TRY(wire::parse<wire::pb::ResolveRequest>(body));
+  Mount* mount = TRY(mountOf(message.mount()));
+  auto resolving = std::make_shared<Resolving>();
+  resolving->open = message.paths_size();
+  for (int i = 0; i < message.paths_size(); ++i) resolving->message.add_items();
+  const ResolveOptions options{.object_only = message.object_only(),
+                               .revalidate = message.revalidate(),
+                               .ask_owner = message.relay() || !request.from.peer};
+  if (resolving->open == 0) {
+    (void)reply.send(wire::MessageType::ResolveReply, resolving->message);
+    return {};
+  }
+  resolving->reply = std::move(reply);
+  for (int i = 0; i < message.paths_size(); ++i)
+    deps_.names.resolve(*mount, message.paths(i), options, request.deadline,
+                        [resolving, i](Result<NameService::Resolved> resolved) {
+                          fill(*resolving->message.mutable_items(i), resolved);
+                          if (--resolving->open == 0)
+                            (void)resolving->reply.send(wire::MessageType::ResolveReply, resolving->message);
+                        });
+  return {};
+}
+
+Status Requests::list(const io::Request& request, Bytes body, io::Reply& reply) {
+  auto message = TRY(wire::parse<wire::pb::ListRequest>(body));
+  Mount* mount = TRY(mountOf(message.mount()));
+  const std::uint32_t max = message.max_entries() == 0 ? kDefaultPage : std::min(message.max_entries(), kMaxPage);
+  const bool ask_owner = message.relay() || !request.from.peer;
+  deps_.names.list(*mount, message.path(), message.cursor(), max, message.raw(), ask_owner, request.deadline,
+                   [reply = std::move(reply)](Result<NameService::Listed> listed) mutable {
+                     wire::pb::ListReply answer;
+                     fill(answer, listed);
+                     (void)reply.send(wire::MessageType::ListReply, answer);
+                   });
+  return {};
+}
+
+// ---- where ----
+
+Status Requests::have(Bytes body, io::Reply& reply) {
+  const auto message = TRY(wire::parse<wire::pb::HaveRequest>(body));
+  core::ObjectKey key;
+  std::memcpy(key.bytes.data(), message.key().data(), key.bytes.size());
+  wire::pb::HaveReply answer;
+  for (std::uint64_t bytes : deps_.arena.held(key)) answer.add_chunk_bytes(bytes);
+  (void)reply.send(wire::MessageType::HaveReply, answer);
+  return {};
+}
+
+struct Requests::Where {
+  io::Reply reply;
+  core::Plan plan;
+  wire::pb::WhereReply message;
+  int open = 0;
+};
+
+Status Requests::where(const io::Request& request, Bytes body, io::Reply& reply) {
+  const auto message = TRY(wire::parse<wire::pb::WhereRequest>(body));
+  Mount* mount = TRY(mountOf(message.mount()));
+  auto where = std::make_shared<Where>();
+  where->reply = std::move(reply);
+  deps_.names.resolve(*mount, message.path(), {.object_only = true, .revalidate = false, .ask_owner = true},
+                      request.deadline,
+                      [this, where, alive = std::weak_ptr(alive_)](Result<NameService::Resolved> resolved) {
+                        if (alive.expired()) return;
+                        if (!resolved) {
+                          *where->message.mutable_failure() = wire::toMessage(resolved.error());
+                          (void)where->reply.send(wire::MessageType::WhereReply, where->message);
+                          return;
+                        }
+                        where->plan = resolved->answer->plan;
+                        askHolders(where);
+                      });
+  return {};
+}
+
+namespace {
+void addHolder(wire::pb::WhereReply& message, const std::string& node, std::size_t chunk, std::uint64_t bytes) {
+  if (bytes == 0 || chunk >= static_cast<std::size_t>(message.chunks_size())) return;
+  auto& placement = *message.mutable_chunks(static_cast<int>(chunk));
+  placement.add_holders(node);
+  placement.add_held_bytes(bytes);
+}
+}  // namespace
+
+void Requests::askHolders(const std::shared_ptr<Where>& where) {
+  const core::Plan& plan = where->plan;
+  const core::SlotMap& map = deps_.cell.map();
+  *where->message.mutable_plan() = wire::toMessage(plan);
+  for (std::uint32_t i = 0; i < std::min(plan.chunks(), kMaxWhereChunks); ++i) {
+    auto& placement = *where->message.add_chunks();
+    const core::Slot slot = core::slotOfChunk(plan.key, plan.first_slot, i);
+    placement.set_chunk(i);
+    placement.set_slot(slot);
+    placement.set_bytes(plan.chunkLength(i));
+    const core::Owners owners = map.owners(slot);
+    for (core::NodeId owner : owners.all()) placement.add_owners(map.find(owner)->name);
+  }
+  wire::pb::HaveRequest request;
+  request.set_key(plan.key.bytes.data(), plan.key.bytes.size());
+  request.set_mount(plan.mount);
+  request.set_size(plan.size);
+  request.set_chunk_bits(plan.chunk_bits);
+  where->open = 1;
+  for (const auto& member : map.members()) {
+    if (member.id == deps_.self) {
+      const auto held = deps_.arena.held(plan.key);
+      for (std::size_t i = 0; i < held.size(); ++i) addHolder(where->message, member.name, i, held[i]);
+      continue;
+    }
+    reader::Channel* channel = deps_.channels.to(member.id, map);
+    if (channel == nullptr) {
+      where->message.add_unreachable(member.name);
+      continue;
+    }
+    ++where->open;
+    channel->call(wire::MessageType::HaveRequest, request, io::Reactor::now() + kHolderTimeout,
+                  [this, where, name = member.name, alive = std::weak_ptr(alive_)](Result<reader::Answer> answer) {
+                    if (alive.expired()) return;
+                    auto reply = answer ? wire::parse<wire::pb::HaveReply>(answer->body) : fail(answer.error());
+                    if (!reply) where->message.add_unreachable(name);
+                    for (int i = 0; reply && i < reply->chunk_bytes_size(); ++i)
+                      addHolder(where->message, name, static_cast<std::size_t>(i), reply->chunk_bytes(i));
+                    answerWhere(*where);
+                  });
+  }
+  answerWhere(*where);
+}
+
+void Requests::answerWhere(Where& where) {
+  if (--where.open == 0) (void)where.reply.send(wire::MessageType::WhereReply, where.message);
+}
+
+// ---- status ----
+
+struct Requests::CellStatus {
+  io::Reply reply;
+  wire::pb::StatusReply message;
+  int open = 1;
+  void answered() {
+    if (--open > 0) return;
+    std::ranges::sort(*message.mutable_nodes(), {}, [](const auto& node) -> const std::string& { return node.name(); });
+    (void)reply.send(wire::MessageType::StatusReply, message);
+  }
+};
+
+Status Requests::status(const io::Request&, Bytes body, io::Reply& reply) {
+  const auto message = TRY(wire::parse<wire::pb::StatusRequest>(body));
+  auto cell = std::make_shared<CellStatus>();
+  cell->reply = std::move(reply);
+  *cell->message.add_nodes() = deps_.status();
+  const core::SlotMap& map = deps_.cell.map();
+  for (const auto& member : map.members()) {
+    if (!message.cell() || member.id == deps_.self) continue;
+    reader::Channel* channel = deps_.channels.to(member.id, map);
+    wire::pb::NodeStatus unknown;
+    unknown.set_name(member.name);
+    unknown.set_address(member.address);
+    unknown.set_reachable(false);
+    unknown.set_slots(map.primarySlots(member.id));
+    if (channel == nullptr) {
+      *cell->message.add_nodes() = unknown;
+      continue;
+    }
+    ++cell->open;
+    channel->call(wire::MessageType::StatusRequest, wire::pb::StatusRequest(), io::Reactor::now() + kHolderTimeout,
+                  [cell, unknown](Result<reader::Answer> answer) {
+                    auto said = answer ? wire::parse<wire::pb::StatusReply>(answer->body) : fail(answer.error());
+                    *cell->message.add_nodes() = said && said->nodes_size() == 1 ? said->nodes(0) : unknown;
+                    cell->answered();
+                  });
+  }
+  cell->answered();
+  return {};
+}
+
+Status Requests::addMount(const io::Request& request, Bytes body, io::Reply& reply) {
+  if (!request.from.identity.is_unix)
+    return fail(Code::PermissionDenied, "mounts are added through the node's Unix socket only");
+  const auto message = TRY(wire::parse<wire::pb::AddMountRequest>(body));
+  deps_.add_mount(message, [reply = std::move(reply)](Result<std::string> name) mutable {
+    wire::pb::AddMountReply answer;
+    if (name)
+      answer.set_name(*name);
+    else
+      *answer.mutable_failure() = wire::toMessage(name.error());
+    (void)reply.send(wire::MessageType::AddMountReply, answer);
+  });
+  return {};
+}
+
+}  // namespace forebay::node

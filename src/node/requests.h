@@ -1,0 +1,69 @@
+// What a node answers: each message of the wire, handed to the service that knows. No state of its own but what a
+// running request needs.
+//
+// Threading: the node's loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "core/chunk_server.h"
+#include "core/readahead.h"
+#include "io/server.h"
+#include "node/chunks.h"
+#include "node/mounts.h"
+#include "node/names.h"
+#include "node/read_session.h"
+#include "reader/channels.h"
+#include "store/arena.h"
+#include "wire/messages.h"
+
+namespace forebay::node {
+
+class Requests : public io::RequestHandler {
+ public:
+  struct Deps {
+    io::Reactor& reactor;
+    core::NodeId self;
+    core::ChunkServer& cell;
+    reader::Channels& channels;
+    store::Arena& arena;
+    Mounts& mounts;
+    NameService& names;
+    ChunkService& chunks;
+    std::function<wire::pb::NodeStatus()> status;
+    std::function<void(const wire::pb::AddMountRequest&, std::move_only_function<void(Result<std::string>)>)> add_mount;
+    std::function<void(core::NodeId, std::uint64_t)> pull_map;
+  };
+  explicit Requests(Deps deps);
+  ~Requests() override;
+
+  void request(const io::Request& request, Bytes body, io::Reply reply) override;
+  void read(const io::Request& request, const wire::ReadView& read, io::Reply reply) override;
+  void newerMap(const io::RemoteInfo& from, std::uint64_t version) override;
+
+ private:
+  struct Resolving;
+  struct Where;
+  struct CellStatus;
+  class Prefetch;
+
+  Status handle(const io::Request& request, Bytes body, io::Reply& reply);
+  Status resolve(const io::Request& request, Bytes body, io::Reply& reply);
+  Status list(const io::Request& request, Bytes body, io::Reply& reply);
+  Status have(Bytes body, io::Reply& reply);
+  Status where(const io::Request& request, Bytes body, io::Reply& reply);
+  void askHolders(const std::shared_ptr<Where>& where);
+  void answerWhere(Where& where);
+  Status status(const io::Request& request, Bytes body, io::Reply& reply);
+  Status addMount(const io::Request& request, Bytes body, io::Reply& reply);
+  Result<Mount*> mountOf(const std::string& name);
+  void readAhead(const SharedPlan& plan, const core::ChunkRange& range);
+
+  Deps deps_;
+  core::Readahead readahead_;
+  std::size_t prefetches_ = 0;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+};
+
+}  // namespace forebay::node

@@ -1,0 +1,28 @@
+#include "reader/channels.h"
+
+#include "base/log.h"
+
+namespace forebay::reader {
+
+Channel* Channels::to(core::NodeId node, const core::SlotMap& map) {
+  const core::Member* member = map.find(node);
+  if (member == nullptr) return nullptr;
+  Entry& entry = channels_[node];
+  if (entry.channel && entry.address == member->address) return entry.channel.get();
+  auto address = io::Address::parse(member->address);
+  if (!address) {
+    log::error("reader", "member {}: {}", member->name, address.error().message);
+    return nullptr;
+  }
+  if (entry.channel) entry.channel->close();
+  entry.address = member->address;
+  entry.channel = std::make_unique<Channel>(reactor_, std::move(*address), options_);
+  return entry.channel.get();
+}
+
+void Channels::close() {
+  for (auto& [node, entry] : channels_)
+    if (entry.channel) entry.channel->close();
+}
+
+}  // namespace forebay::reader
