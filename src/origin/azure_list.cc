@@ -22,8 +22,10 @@ Result<std::string> nameOf(const pugi::xml_node& element) {
   const pugi::xml_node name = element.child("Name");
   if (!name) return corrupt("an entry without a name");
   const std::string_view text = name.child_value();
-  if (std::string_view(name.attribute("Encoded").value()) == "true") return percentDecode(text, Plus::IsPlus);
-  return std::string(text);
+  if (std::string_view(name.attribute("Encoded").value()) != "true") return std::string(text);
+  Result<std::string> decoded = percentDecode(text, Plus::IsPlus);
+  if (!decoded) return corrupt(decoded.error().message);
+  return decoded;
 }
 
 bool isDirectoryMarker(const pugi::xml_node& blob) {

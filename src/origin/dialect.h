@@ -46,6 +46,7 @@ class Dialect {
   virtual std::string unreachableAdvice() const = 0;
 
   // True if the answer told something that makes the same call worth sending again at once (S3: the bucket's region).
+  // Asked at most once per call.
   virtual bool learn(const io::HttpResponse& response) = 0;
 
   virtual std::string url() const = 0;

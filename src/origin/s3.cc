@@ -167,7 +167,9 @@ bool S3Dialect::learn(const HttpResponse& response) {
     if (document.load_buffer(response.body.data(), response.body.size()))
       region = document.child("Error").child_value("Region");
   }
-  if (!isRegion(region) || region == s_.region) return false;
+  if (!isRegion(region)) return false;
+  // Another call may have learned it while this one was on its way. A 403 names the region also where it was right.
+  if (region == s_.region) return response.status != 403;
   log::info("origin", "{}: the bucket is in {}, not {}; using that", url(), region, s_.region);
   s_.region = region;
   if (s_.public_service) s_.endpoint = publicEndpoint(region);

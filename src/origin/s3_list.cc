@@ -20,7 +20,11 @@ struct Reader {
 
   Result<std::string> below(std::string_view text) const {
     std::string name(text);
-    if (encoded) name = TRY(percentDecode(text, Plus::IsSpace));
+    if (encoded) {
+      Result<std::string> decoded = percentDecode(text, Plus::IsSpace);
+      if (!decoded) return corrupt(decoded.error().message);
+      name = std::move(*decoded);
+    }
     if (!name.starts_with(prefix)) return corrupt(fmt::format("{} isn't below what was listed", shown(name)));
     return name.substr(prefix.size());
   }

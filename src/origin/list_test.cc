@@ -1,0 +1,129 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "origin/azure_list.h"
+#include "origin/s3_list.h"
+
+namespace forebay::origin {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<std::string> names(const ListPage& page) {
+  std::vector<std::string> out;
+  for (const ListEntry& entry : page.entries) out.push_back(entry.name + (entry.directory ? "/" : ""));
+  return out;
+}
+
+std::string azureBlob(std::string name, int size, std::string more = "", std::string attributes = "") {
+  return "<Blob><Name" + attributes + ">" + name +
+         "</Name><Properties><Last-Modified>Sun, 06 Nov 1994 08:49:37 GMT"
+         "</Last-Modified><Etag>0x8D</Etag><Content-Length>" +
+         std::to_string(size) + "</Content-Length></Properties>" + more + "</Blob>";
+}
+std::string azure(std::string blobs, std::string marker = "") {
+  return "\xEF\xBB\xBF<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ServiceEndpoint=\"http://x/\" "
+         "ContainerName=\"c\"><Prefix>p/</Prefix><Blobs>" +
+         blobs + "</Blobs><NextMarker>" + marker + "</NextMarker></EnumerationResults>";
+}
+
+TEST(AzureList, readsObjectsAndPrefixes) {
+  const auto page = parseAzureList(
+      azure(azureBlob("p/a", 7) + "<BlobPrefix><Name>p/dir/</Name></BlobPrefix>" + azureBlob("p/b &amp; &lt;c", 0),
+            "next!"),
+      "p/", "");
+  ASSERT_TRUE(page) << page.error().text();
+  EXPECT_EQ(names(*page), (std::vector<std::string>{"a", "dir/", "b & <c"}));
+  EXPECT_EQ(page->entries[0].info.size, 7U);
+  EXPECT_EQ(page->entries[0].info.version, "0x8D");
+  EXPECT_EQ(page->entries[0].info.mtime_ns, 784'111'777'000'000'000);
+  EXPECT_EQ(page->next, "next!");
+}
+
+TEST(AzureList, keepsNamesThatAreOnlySpacesAndDecodesTheEncoded) {
+  const auto page = parseAzureList(
+      azure(azureBlob(" ", 1) + azureBlob("a%00%EF%BF%BF+%25", 1, "", " Encoded=\"true\"") + azureBlob("100%25", 1)),
+      "", "");
+  ASSERT_TRUE(page) << page.error().text();
+  EXPECT_EQ(names(*page), (std::vector<std::string>{" ", std::string("a\0\xEF\xBF\xBF+%", 7), "100%25"}));
+}
+
+TEST(AzureList, aMarkerOfADirectoryIsADirectoryOnce) {
+  const std::string marker = "<Metadata><Hdi_isfolder>true</Hdi_isfolder></Metadata>";
+  const auto page = parseAzureList(
+      azure(azureBlob("p/", 0) + azureBlob("p/d", 0, marker) + "<BlobPrefix><Name>p/d/</Name></BlobPrefix>" +
+            azureBlob("p/e", 0, "<Metadata><owner>x</owner></Metadata>")),
+      "p/", "");
+  ASSERT_TRUE(page) << page.error().text();
+  EXPECT_EQ(names(*page), (std::vector<std::string>{"d/", "e"}));
+}
+
+TEST(AzureList, mayBeEmptyAndGoOn) {
+  const auto page = parseAzureList(azure("", "m2"), "p/", "m1");
+  ASSERT_TRUE(page);
+  EXPECT_TRUE(page->entries.empty());
+  EXPECT_EQ(page->next, "m2");
+}
+
+TEST(AzureList, refusesWhatCannotBe) {
+  for (const std::string& bad : {std::string(), std::string("<html>"), std::string("<Error><Code>X</Code></Error>"),
+                                 azure(azureBlob("elsewhere", 1)), azure("<BlobPrefix><Name>p/d</Name></BlobPrefix>"),
+                                 azure("<Blob><Name>p/a</Name></Blob>"), azure("<Blob/>"), azure("", "same"),
+                                 azure(azureBlob("p/a", 1)).substr(0, 300)}) {
+    const auto page = parseAzureList(bad, "p/", "same");
+    ASSERT_FALSE(page) << bad;
+    EXPECT_EQ(page.error().code, Code::Corrupt);
+  }
+}
+
+std::string s3Object(std::string key, int size) {
+  return "<Contents><Key>" + key +
+         "</Key><LastModified>1994-11-06T08:49:37.000Z</LastModified><ETag>&quot;9e1&quot;</ETag>"
+         "<Size>" +
+         std::to_string(size) + "</Size></Contents>";
+}
+std::string s3(std::string inner, bool encoded = true) {
+  return "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name>" +
+         std::string(encoded ? "<EncodingType>url</EncodingType>" : "") + inner + "</ListBucketResult>";
+}
+
+TEST(S3List, readsObjectsAndPrefixes) {
+  const auto page = parseS3List(
+      s3("<IsTruncated>true</IsTruncated><NextContinuationToken>t2</NextContinuationToken>" +
+         s3Object("p%2Fa+b%2B%25", 7) + s3Object("p/", 0) + "<CommonPrefixes><Prefix>p/dir/</Prefix></CommonPrefixes>"),
+      "p/", "t1");
+  ASSERT_TRUE(page) << page.error().text();
+  EXPECT_EQ(names(*page), (std::vector<std::string>{"a b+%", "dir/"}));
+  EXPECT_EQ(page->entries[0].info.version, "9e1");
+  EXPECT_EQ(page->entries[0].info.mtime_ns, 784'111'777'000'000'000);
+  EXPECT_EQ(page->next, "t2");
+}
+
+TEST(S3List, takesKeysAsTheyAreWhereTheyArentEncoded) {
+  const auto page = parseS3List(s3(s3Object("a+b%2B", 1), false), "", "");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(names(*page), (std::vector<std::string>{"a+b%2B"}));
+}
+
+TEST(S3List, refusesWhatCannotBe) {
+  for (const std::string& bad :
+       {std::string("<x/>"), s3(s3Object("elsewhere", 1)), s3(s3Object("p/%zz", 1)),
+        s3("<Contents><Key>p/a</Key></Contents>"), s3("<CommonPrefixes><Prefix>p/d</Prefix></CommonPrefixes>"),
+        s3("<IsTruncated>true</IsTruncated>"),
+        s3("<IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken>")}) {
+    const auto page = parseS3List(bad, "p/", "same");
+    ASSERT_FALSE(page) << bad;
+    EXPECT_EQ(page.error().code, Code::Corrupt);
+  }
+}
+
+TEST(Lists, deepNestingIsJustAnotherBadAnswer) {
+  std::string deep;
+  for (int i = 0; i < 500'000; ++i) deep += "<a>";
+  for (int i = 0; i < 500'000; ++i) deep += "</a>";
+  EXPECT_FALSE(parseS3List(deep, "", ""));
+  EXPECT_FALSE(parseAzureList(deep, "", ""));
+}
+
+}  // namespace
+}  // namespace forebay::origin
