@@ -143,6 +143,8 @@ class ChunkServer {
   Peers& peers() { return peers_; }
   std::size_t waiters() const { return waiters_.size(); }
   std::size_t fetches() const { return fetches_.size(); }
+  // Whether anything of the chunk is on its way or waited for.
+  bool busy(const ChunkId& chunk) const { return fills_.busy(chunk); }
   std::size_t fallbackFills() const { return fallback_active_; }
   // Whether the fetch's bytes came from the owner that was asked first (not redirected, not relayed).
   bool direct(FetchId fetch) const;

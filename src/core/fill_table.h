@@ -66,6 +66,7 @@ class FillTable {
 
   // Who needs runs of this fetch, and how far each is served.
   std::vector<Ready> waiting(FetchId fetch) const;
+  bool busy(const ChunkId& chunk) const { return chunks_.contains(chunk); }
   std::size_t fetches() const { return fetches_.size(); }
   std::size_t waiters() const { return waiters_.size(); }
 
