@@ -90,46 +90,36 @@ std::optional<Refusal> AzureDialect::authenticate(const Head& head, const Target
 }
 
 Answer AzureDialect::serve(const Head& head, const Target& target, const ReceivedBody& body, Context& context) const {
-  Answer answer;
   switch (target.op) {
     case Op::Get:
-    case Op::Head: {
-      if (head.hasHeader("x-ms-range-get-content-md5") || head.hasHeader("x-ms-range-get-content-crc64")) {
-        answer = refuse(head, {400, "UnsupportedHeader", "Checksums of ranges are not served here."});
-        break;
-      }
-      const auto range = head.hasHeader("x-ms-range") ? head.header("x-ms-range") : head.header("range");
-      answer = read(head, target,
-                    {.range = target.op == Op::Get ? std::string(range) : std::string(),
-                     .no_container = "ContainerNotFound",
-                     .no_object = "BlobNotFound",
-                     .precondition = "ConditionNotMet"},
-                    context);
-      break;
-    }
+    case Op::Head:
+      return get(head, target, context);
     case Op::List:
-      answer = list(head, target, context);
-      break;
+      return list(head, target, context);
     case Op::Put:
-      answer = put(head, target, body, context);
-      break;
-    case Op::Delete: {
-      const bool there = context.objects.erase(target.container, target.name);
-      answer =
-          there ? Answer{.status = 202} : refuse(head, {404, "BlobNotFound", "The specified blob does not exist."});
-      break;
-    }
+      return put(head, target, body, context);
+    case Op::Delete:
+      if (!context.objects.erase(target.container, target.name))
+        return refuse(head, {404, "BlobNotFound", "The specified blob does not exist."});
+      return Answer{.status = 202};
     case Op::Container:
-      answer = container(head, target, context);
-      break;
+      return container(head, target, context);
     case Op::Other:
-      answer = refuse(head, unknownOperation("This"));
       break;
   }
-  answer.set("x-ms-version", std::string(head.hasHeader("x-ms-version") ? head.header("x-ms-version") : "2025-11-05"));
-  if (head.hasHeader("x-ms-client-request-id"))
-    answer.set("x-ms-client-request-id", std::string(head.header("x-ms-client-request-id")));
-  return answer;
+  return refuse(head, unknownOperation("This"));
+}
+
+Answer AzureDialect::get(const Head& head, const Target& target, Context& context) const {
+  if (head.hasHeader("x-ms-range-get-content-md5") || head.hasHeader("x-ms-range-get-content-crc64"))
+    return refuse(head, {400, "UnsupportedHeader", "Checksums of ranges are not served here."});
+  const auto range = head.hasHeader("x-ms-range") ? head.header("x-ms-range") : head.header("range");
+  return read(head, target,
+              {.range = target.op == Op::Get ? std::string(range) : std::string(),  // a HEAD has no range here
+               .no_container = "ContainerNotFound",
+               .no_object = "BlobNotFound",
+               .precondition = "ConditionNotMet"},
+              context);
 }
 
 Answer AzureDialect::put(const Head& head, const Target& target, const ReceivedBody& body, Context& context) const {
@@ -264,6 +254,13 @@ std::string_view AzureDialect::usualCode(int status) const {
     default:
       return "InternalError";
   }
+}
+
+void AzureDialect::stamp(const Head& head, std::uint64_t request, Answer& answer) const {
+  answer.set("x-ms-request-id", fmt::format("{:08x}-0000-0000-0000-000000000000", request));
+  answer.set("x-ms-version", std::string(head.hasHeader("x-ms-version") ? head.header("x-ms-version") : "2025-11-05"));
+  if (head.hasHeader("x-ms-client-request-id"))
+    answer.set("x-ms-client-request-id", std::string(head.header("x-ms-client-request-id")));
 }
 
 std::string AzureDialect::etag(const Object& object) const {

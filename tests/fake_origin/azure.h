@@ -18,12 +18,14 @@ class AzureDialect : public Dialect {
   Answer serve(const Head& head, const Target& target, const ReceivedBody& body, Context& context) const override;
   Answer refuse(const Head& head, const Refusal& refusal) const override;
   std::string_view usualCode(int status) const override;
+  void stamp(const Head& head, std::uint64_t request, Answer& answer) const override;
 
  protected:
   std::string etag(const Object& object) const override;
   void describe(const Object& object, Answer& answer) const override;
 
  private:
+  Answer get(const Head& head, const Target& target, Context& context) const;
   Answer put(const Head& head, const Target& target, const ReceivedBody& body, Context& context) const;
   Answer list(const Head& head, const Target& target, Context& context) const;
   Answer container(const Head& head, const Target& target, Context& context) const;

@@ -38,7 +38,8 @@ Answer Dialect::read(const Head& head, const Target& target, const ReadRules& ru
       return refuse(head,
                     {412, rules.precondition, "The condition specified using HTTP conditional header(s) is not met."});
     case Verdict::NotModified: {
-      Answer unchanged{.status = 304};
+      Answer unchanged = refuse(head, {304, rules.precondition, ""});
+      unchanged.text("");
       unchanged.no_body = true;
       unchanged.set("ETag", tag);
       return unchanged;

@@ -60,6 +60,8 @@ class Dialect {
   virtual Answer refuse(const Head& head, const Refusal& refusal) const = 0;
   // The error code that the service uses for this status when nothing else is wrong than the service itself.
   virtual std::string_view usualCode(int status) const = 0;
+  // Headers that every answer has, whatever happened.
+  virtual void stamp(const Head& head, std::uint64_t request, Answer& answer) const = 0;
 
  protected:
   struct ReadRules {

@@ -35,6 +35,10 @@ const std::string* find(const Pairs& pairs, std::string_view name) {
 }
 
 Status parseTarget(std::string_view target, Head& head) {
+  if (target.starts_with("http://")) {
+    head.through_proxy = true;
+    target.remove_prefix(std::min(target.size(), target.find('/', 7)));
+  }
   if (target.empty() || target.front() != '/') return fail(Code::InvalidArgument, "the request target is no path");
   const auto mark = target.find('?');
   head.path = target.substr(0, mark);

@@ -25,6 +25,7 @@ struct Head {
   Headers headers;                                         // names in lower case, values trimmed, order kept
   std::uint64_t content_length = 0;
   bool chunked = false;
+  bool through_proxy = false;  // the target was an absolute URL, as a proxy gets it
   bool keep_alive = true;
 
   // The first value of a header (name in lower case) or query key; empty where there is none.

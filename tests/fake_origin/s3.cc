@@ -235,6 +235,10 @@ std::string_view S3Dialect::usualCode(int status) const {
   }
 }
 
+void S3Dialect::stamp(const Head&, std::uint64_t request, Answer& answer) const {
+  answer.set("x-amz-request-id", fmt::format("{:016X}", request));
+}
+
 std::string S3Dialect::etag(const Object& object) const {
   return fmt::format("\"{:016x}{:016x}\"", object.tag, mix64(object.tag));
 }

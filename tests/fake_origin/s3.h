@@ -17,6 +17,7 @@ class S3Dialect : public Dialect {
   Answer serve(const Head& head, const Target& target, const ReceivedBody& body, Context& context) const override;
   Answer refuse(const Head& head, const Refusal& refusal) const override;
   std::string_view usualCode(int status) const override;
+  void stamp(const Head& head, std::uint64_t request, Answer& answer) const override;
 
  protected:
   std::string etag(const Object& object) const override;

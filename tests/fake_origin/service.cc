@@ -63,6 +63,7 @@ void Service::refuse(Exchange& exchange, const Refusal& refusal) const {
 
 void Service::begin(Exchange& exchange) {
   world_.stats.began();
+  if (exchange.head.through_proxy) world_.stats.proxied();
   const auto target = dialect_->locate(exchange.head);
   if (!target) {
     exchange.record.path = exchange.head.path;
@@ -93,9 +94,7 @@ void Service::answer(Exchange& exchange) {
   exchange.record.status = exchange.answer.status;
   exchange.record.offset = exchange.answer.content_offset;
   exchange.record.etag = exchange.answer.content_etag;
-  const std::uint64_t id = next_request_id_++;
-  exchange.answer.set("x-ms-request-id", fmt::format("{:08x}-0000-0000-0000-000000000000", id));
-  exchange.answer.set("x-amz-request-id", fmt::format("{:016X}", id));
+  dialect_->stamp(exchange.head, next_request_id_++, exchange.answer);
 }
 
 void Service::before(const Fault& fault, Exchange& exchange) {

@@ -41,11 +41,19 @@ json::object Stats::toJson() const {
   for (const auto& [status, count] : by_status_) statuses[std::to_string(status)] = count;
   std::uint64_t distinct = 0;
   for (const auto& [path, set] : distinct_) distinct += set.total();
-  return {
-      {"requests", requests},        {"requests_by_op", std::move(ops)}, {"requests_by_status", std::move(statuses)},
-      {"get_bytes", get_bytes_},     {"distinct_get_bytes", distinct},   {"body_bytes", body_bytes_},
-      {"faults", faults_},           {"auth_failures", auth_failures_},  {"malformed", malformed_},
-      {"connections", connections_}, {"in_flight", in_flight_},          {"max_in_flight", max_in_flight_}};
+  return {{"requests", requests},
+          {"requests_by_op", std::move(ops)},
+          {"requests_by_status", std::move(statuses)},
+          {"get_bytes", get_bytes_},
+          {"distinct_get_bytes", distinct},
+          {"body_bytes", body_bytes_},
+          {"faults", faults_},
+          {"auth_failures", auth_failures_},
+          {"malformed", malformed_},
+          {"proxied", proxied_},
+          {"connections", connections_},
+          {"in_flight", in_flight_},
+          {"max_in_flight", max_in_flight_}};
 }
 
 json::object toJson(const RequestRecord& record) {

@@ -33,6 +33,7 @@ class Stats {
   void ended(const RequestRecord& record);  // its answer is sent, or its connection is gone
   void connected() { ++connections_; }
   void refused() { ++auth_failures_; }
+  void proxied() { ++proxied_; }
   void malformed() { ++malformed_; }
   // Counters start again from zero; what is in flight stays counted as in flight.
   void reset();
@@ -48,6 +49,7 @@ class Stats {
   std::uint64_t faults_ = 0;
   std::uint64_t auth_failures_ = 0;
   std::uint64_t malformed_ = 0;
+  std::uint64_t proxied_ = 0;
   std::uint64_t connections_ = 0;
   std::uint64_t in_flight_ = 0;
   std::uint64_t max_in_flight_ = 0;
