@@ -7,6 +7,7 @@ import tomllib
 import pytest
 from harness import data, toml
 from harness.cell import Cell, free_ports, is_mounted, parse_metrics
+from harness.origins import request
 from harness.processes import Running, until
 
 
@@ -107,3 +108,24 @@ def test_a_real_server_holds_what_is_put(real_server, kind):
         content = data.known_bytes("data", name, 0, 5000)
         server.put("data", name, content)
         assert server.get("data", name) == content
+
+
+def test_the_fake_origin_sends_known_bytes_and_counts_them(fake_origin):
+    origin = fake_origin(anonymous=True)
+    origin.add("data", ("shard", 1_000_000), ("with space %41", 10))
+    url = f"{origin.info['s3']}/data/shard"
+    status, _, body = request("GET", url, headers={"Range": "bytes=500000-500099"})
+    assert (status, body) == (206, data.known_bytes("data", "shard", 500_000, 100))
+    assert origin.stats()["get_bytes"] == 100
+
+    origin.change("data", "shard")
+    assert request("GET", url)[2] == data.known_bytes("data", "shard", 0, 1_000_000, version=1)
+
+
+def test_the_fake_origin_fails_on_demand(fake_origin):
+    origin = fake_origin(anonymous=True)
+    origin.add("data", ("shard", 1000))
+    origin.fault("status", status=503, next=1, retry_after="2")
+    status, headers, _ = request("GET", f"{origin.info['s3']}/data/shard")
+    assert (status, headers["Retry-After"]) == (503, "2")
+    assert request("GET", f"{origin.info['s3']}/data/shard")[0] == 200

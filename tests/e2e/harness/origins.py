@@ -30,7 +30,8 @@ def request(method, url, body=None, headers=None, seconds=30):
 
 
 class FakeOrigin:
-    """tests/fake_origin as a process. Its first line of output says its ports, as JSON."""
+    """tests/fake_origin as a process (its README has every option and endpoint). Options are its flags:
+    FakeOrigin(..., root=DIR, latency_ms=15, rate_bytes=200_000_000, anonymous=True)."""
 
     def __init__(self, running, program, **options):
         arguments = []
@@ -38,7 +39,7 @@ class FakeOrigin:
             flag = f"--{key.replace('_', '-')}"
             arguments += [flag] if value is True else [flag, str(value)]
         self.process = running.start("fake-origin", [program, *arguments])
-        self.ports = until("the fake origin says its ports", self._first_line, 30)
+        self.info = until("the fake origin says its ports", self._first_line, 30)
 
     def _first_line(self):
         if not self.process.alive():
@@ -46,12 +47,52 @@ class FakeOrigin:
         first, newline, _ = self.process.log.read_text(errors="replace").partition("\n")
         return json.loads(first) if newline else None
 
-    def control(self, method, path, body=None):
+    def mount(self, dialect, container, prefix="", **more):
+        """A [[mount]] table (docs/config.md) for a container; `dialect` is "azure" or "s3"."""
+        path = f"{container}/{prefix}" if prefix else container
+        common = {"endpoint": self.info[dialect], **more}
+        if dialect == "azure":
+            return {"url": f"az://{AZURITE_ACCOUNT}/{path}", "account_key": AZURITE_KEY, **common}
+        return {
+            "url": f"s3://{path}", "path_style": True, "region": S3_REGION,
+            "access_key_id": S3_KEY_ID, "secret_access_key": S3_KEY, **common,
+        }
+
+    def admin(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        url = f"http://127.0.0.1:{self.ports['control']}{path}"
-        status, _, answer = request(method, url, data, {"Content-Type": "application/json"})
-        assert status < 300, f"fake origin: {method} {path}: {status} {answer.decode(errors='replace')}"
-        return json.loads(answer) if answer else None
+        status, _, answer = request(method, self.info["admin"] + path, data, {"Content-Type": "application/json"})
+        assert status == 200, f"fake origin: {method} {path}: {status} {answer.decode(errors='replace')}"
+        return json.loads(answer)
+
+    def add(self, container, *objects):
+        """Objects of known bytes: ("name", size) each. data.known_bytes(container, name, ...) are theirs."""
+        self.admin("POST", "/containers", {"name": container})
+        self.admin("POST", "/objects", [{"container": container, "name": n, "size": size} for n, size in objects])
+
+    def change(self, container, name, size=None):
+        """A writer elsewhere makes a new version."""
+        body = {"container": container, "name": name}
+        self.admin("POST", "/objects/change", body if size is None else {**body, "size": size})
+
+    def delete(self, container, name):
+        self.admin("POST", "/objects/delete", {"container": container, "name": name})
+
+    def fault(self, kind, op="get", name="*", next=0, every=1, skip=0, **action):
+        """The next requests that fit go wrong: fault("status", status=503, next=2), fault("cut", bytes=1000)."""
+        rule = {"op": op, "name": name, "next": next, "every": every, "skip": skip, "action": {"type": kind, **action}}
+        self.admin("POST", "/faults", rule)
+
+    def heal(self):
+        self.admin("DELETE", "/faults")
+
+    def stats(self):
+        return self.admin("GET", "/stats")
+
+    def requests(self):
+        return self.admin("GET", "/requests")
+
+    def reset_stats(self):
+        self.admin("POST", "/reset", {"stats": True, "faults": False, "settings": False})
 
 
 class RealServer:
