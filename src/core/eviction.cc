@@ -76,7 +76,7 @@ std::uint64_t Eviction::share(TimePoint now, MountId id) const {
   auto known = mounts_.find(id);
   if (known == mounts_.end() || !active(now, known->second) || class_weights == 0) return 0;
   const auto cls = static_cast<std::size_t>(known->second.policy.cls);
-  const std::uint64_t shared = options_.capacity_bytes - transitFloor();
+  const std::uint64_t shared = options_.capacity_bytes - transitReserve();
   // 128 bits: capacity times weight may pass 2^64
   __extension__ using Wide = unsigned __int128;
   const auto of_class = static_cast<std::uint64_t>(Wide{shared} * options_.class_weight[cls] / class_weights);
@@ -101,8 +101,14 @@ Placement Eviction::place(TimePoint now, const Want& want) {
   if (known == mounts_.end() || known->second.removed) return Placement::Transit;
   known->second.seen = true;
   known->second.last_seen = now;
+  largest_chunk_ = std::max(largest_chunk_, want.chunk_bytes);
   if (want.free_bytes >= want.bytes) return Placement::Owned;
   return victim(now, Placement::Owned, want) ? Placement::Owned : Placement::Transit;
+}
+
+std::uint64_t Eviction::transitReserve() const {
+  const std::uint64_t quarter = options_.capacity_bytes / 100 * options_.transit_percent / 4;
+  return std::max(quarter, std::min(largest_chunk_, options_.capacity_bytes / 4));
 }
 
 std::uint64_t Eviction::transitLimit(const Want& want) const {
@@ -119,19 +125,17 @@ std::optional<Eviction::Victim> Eviction::overflow(Placement placement, const Wa
 std::optional<Eviction::Victim> Eviction::victim(TimePoint now, Placement placement, const Want& want) {
   const Ref transit = oldestFree(transit_);
   if (placement == Placement::Transit) {
-    // Up to a quarter of its bound a transit copy takes room from owned data; more only where nothing else leaves.
-    const bool small = transit_.bytes + want.bytes <= std::max(transitFloor(), want.chunk_bytes);
-    if (small || transit == kNone) {
-      if (transit_.bytes + want.bytes > transitLimit(want)) return std::nullopt;
-      if (auto other = reclaim(now, want.mount, true)) return other;
-    }
+    // What was lent to mounts comes back first; their own share gives way only if no transit copy can.
+    if (transit_.bytes + want.bytes <= transitReserve())
+      if (auto lent = reclaim(now, {}, false)) return lent;
     if (transit != kNone) return Victim{transit, LeaveReason::Transit};
-    return std::nullopt;
+    if (transit_.bytes + want.bytes > transitLimit(want)) return std::nullopt;
+    return reclaim(now, {}, true);
   }
   auto known = mounts_.find(want.mount);
   if (known == mounts_.end()) return std::nullopt;
   if (known->second.bytes() + want.bytes <= share(now, want.mount)) {
-    if (transit != kNone && transit_.bytes > transitFloor()) return Victim{transit, LeaveReason::Transit};
+    if (transit != kNone && transit_.bytes > transitReserve()) return Victim{transit, LeaveReason::Transit};
     if (auto other = reclaim(now, want.mount, false)) return other;
   }
   return replaceOwn(now, known->second);
@@ -186,14 +190,15 @@ std::optional<Eviction::Victim> Eviction::leaveOf(Mount& mount) {
 
 // From the mount that is most above its share; `even_within_share`: if nobody is, from the largest. Mounts whose
 // entries are all in use are passed over.
-std::optional<Eviction::Victim> Eviction::reclaim(TimePoint now, MountId for_mount, bool even_within_share) {
+std::optional<Eviction::Victim> Eviction::reclaim(TimePoint now, std::optional<MountId> not_from,
+                                                  bool even_within_share) {
   struct Candidate {
     std::uint64_t above, bytes;
     MountId id;
   };
   std::vector<Candidate> candidates;
   for (const auto& [id, mount] : mounts_) {
-    if (mount.bytes() == 0 || (id == for_mount && !even_within_share)) continue;
+    if (mount.bytes() == 0 || id == not_from) continue;
     const std::uint64_t part = share(now, id);
     const std::uint64_t above = mount.bytes() > part ? mount.bytes() - part : 0;
     if (above != 0 || even_within_share) candidates.push_back({above, mount.bytes(), id});

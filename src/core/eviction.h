@@ -10,7 +10,8 @@
 //             the mount's re-read intervals (the longest gap seen lately after which an entry was read again), or
 //             since the mount's job ended.
 //   hot       S3-FIFO (SOSP'23): a small queue of a tenth, a main one, a ghost queue of names that left.
-//   transit   FIFO, at most `transit_percent` of the capacity (or one chunk, where that is more).
+//   transit   FIFO, at most `transit_percent` of the capacity (or one chunk, where that is more). A quarter of that (or
+//             the largest chunk seen) belongs to no mount's share: what isn't admitted must pass through somewhere.
 //   others    are Unsupported: their writers come with the write path and KV blocks.
 //
 // Shares. Classes with an active mount split the capacity by `class_weight`, active mounts split their class's part by
@@ -87,6 +88,8 @@ class Eviction {
   Status addMount(MountId mount, CachePolicy policy);  // again: changes its policy, not its class
   void removeMount(MountId mount);                     // its entries stay, without a share
   bool knows(MountId mount) const;
+  // What entries may take now: an arena's index and holes grow and shrink.
+  void setCapacity(std::uint64_t bytes) { options_.capacity_bytes = bytes; }
 
   // Where a new entry belongs: Owned if there is free room or somebody would leave for it, else Transit.
   Placement place(TimePoint now, const Want& want);
@@ -155,7 +158,7 @@ class Eviction {
   Duration interval(const Mount& mount) const;
   bool active(TimePoint now, const Mount& mount) const;
   std::uint64_t transitLimit(const Want& want) const;
-  std::uint64_t transitFloor() const { return options_.capacity_bytes / 100 * options_.transit_percent / 4; }
+  std::uint64_t transitReserve() const;
   void observeGap(TimePoint now, Mount& mount, Duration gap);
   static Queue ownQueue(const Mount& mount, Placement placement);
   List& listOf(Entry& entry);
@@ -164,7 +167,7 @@ class Eviction {
   Ref oldestFree(const List& list) const;
   std::optional<Victim> replaceOwn(TimePoint now, Mount& mount);
   std::optional<Victim> leaveHot(Mount& mount, LeaveReason reason);
-  std::optional<Victim> reclaim(TimePoint now, MountId for_mount, bool even_within_share);
+  std::optional<Victim> reclaim(TimePoint now, std::optional<MountId> not_from, bool even_within_share);
   std::optional<Victim> leaveOf(Mount& mount);
   void addGhost(Mount& mount, std::uint64_t fingerprint);
   void trimGhosts(Mount& mount);
@@ -175,6 +178,7 @@ class Eviction {
   std::map<MountId, Mount> mounts_;
   List transit_;
   std::uint64_t owned_bytes_ = 0;
+  std::uint64_t largest_chunk_ = 0;  // ever wanted
 };
 
 }  // namespace forebay::core

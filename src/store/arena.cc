@@ -205,15 +205,32 @@ Status Arena::Impl::checkRequest(const core::Plan& plan, const ReserveRequest& r
   return {};
 }
 
-// At most: what of it exists already is counted already.
-std::uint64_t Arena::Impl::indexCostOf(const core::Plan& plan, std::uint32_t chunk) const {
-  const Object* object = find(plan.key);
-  if (object == nullptr)
-    return detail::kObjectCost + detail::unitCost(std::max<std::uint64_t>(plan.chunkSize(), kPage));
-  return unitOf(*object, chunk) != nullptr ? 0 : detail::unitCost(std::uint64_t{1} << object->unitBits());
+std::uint64_t Arena::Impl::indexCostOf(const core::Plan& plan) const {
+  const std::uint64_t unit = std::min(std::max<std::uint64_t>(plan.chunkSize(), kPage), plan.size);
+  return detail::unitCost(unit) + (find(plan.key) == nullptr ? detail::kObjectCost : 0);
 }
 
-detail::Unit* Arena::Impl::makeUnit(TimePoint now, Object& object, std::uint32_t index, bool transit) {
+// The chunk's unit, new if need be; null: no room.
+detail::Unit* Arena::Impl::admit(TimePoint now, const core::Plan& plan, const ReserveRequest& request) {
+  if (const Object* object = find(plan.key))
+    if (Unit* unit = unitOf(*object, request.chunk)) return unit;
+  const std::uint64_t index_cost = indexCostOf(plan);
+  const core::Eviction::Want want{.mount = plan.mount,
+                                  .bytes = std::uint64_t{request.runs.size()} * kRun + index_cost,
+                                  .chunk_bytes = std::max<std::uint64_t>(plan.chunkLength(request.chunk), kPage),
+                                  .free_bytes = freeBytes()};
+  Placement placement = Placement::Transit;
+  if (!request.transit) {
+    placement = eviction.place(now, want);
+    if (placement == Placement::Transit) countNotAdmitted();
+  }
+  // Before the object is made: whoever leaves may be the last of it.
+  if (!makeRoomForIndex(now, index_cost, want, placement)) return nullptr;
+  Object& object = objectOf(plan);
+  return makeUnit(now, object, object.unitOf(request.chunk), placement);
+}
+
+detail::Unit* Arena::Impl::makeUnit(TimePoint now, Object& object, std::uint32_t index, Placement placement) {
   const std::uint64_t start = std::uint64_t{index} << object.unitBits();
   auto made = std::make_unique<Unit>();
   made->object = &object;
@@ -222,7 +239,7 @@ detail::Unit* Arena::Impl::makeUnit(TimePoint now, Object& object, std::uint32_t
   made->length = static_cast<std::uint32_t>(std::min(object.size - start, std::uint64_t{1} << object.unitBits()));
   made->pages.resize(divideUp(made->length, kPage));
   made->crcs.resize(divideUp(made->length, kGranule));
-  made->placement = transit ? Placement::Transit : Placement::Owned;
+  made->placement = placement;
   const std::uint64_t fingerprint = mix64(loadLe<std::uint64_t>(object.key.bytes.data()) + mix64(index));
   made->ref = eviction.insert(now, object.mount, fingerprint, made->placement);
   if (by_ref.size() <= made->ref) by_ref.resize(made->ref + 1);
@@ -259,24 +276,11 @@ void Arena::Impl::updateMetrics() {
 Result<Reservation> Arena::reserve(TimePoint now, const core::Plan& plan, const ReserveRequest& request) {
   Impl& impl = *impl_;
   TRY(impl.checkRequest(plan, request));
-  // Room for the index first: whoever leaves for it may be of the same object.
-  if (!impl.makeRoomForIndex(now, plan.mount, impl.indexCostOf(plan, request.chunk))) return impl.refuse();
-  detail::Object& object = impl.objectOf(plan);
-  const std::uint32_t index = object.unitOf(request.chunk);
-  detail::Unit* unit = impl.unitOf(object, request.chunk);
-  if (unit == nullptr) {
-    const std::uint64_t bytes = std::uint64_t{request.runs.size()} * kRun;
-    const core::Eviction::Want want{
-        .mount = plan.mount, .bytes = bytes, .chunk_bytes = bytes, .free_bytes = impl.freeBytes()};
-    bool transit = request.transit;
-    if (!transit && impl.eviction.place(now, want) == Placement::Transit) {
-      transit = true;
-      impl.countNotAdmitted();
-    }
-    unit = impl.makeUnit(now, object, index, transit);
-  }
+  impl.eviction.setCapacity(impl.entryCapacity());
+  detail::Unit* unit = impl.admit(now, plan, request);
+  if (unit == nullptr) return impl.refuse();
   impl.hold(*unit, unit->fills);
-  const std::uint32_t base = object.offsetInUnit(request.chunk) / kRun;
+  const std::uint32_t base = unit->object->offsetInUnit(request.chunk) / kRun;
   const core::RunRange runs{base + request.runs.first, base + request.runs.end};
   Impl::Filling filling{.now = now, .unit = *unit, .mount = plan.mount};
   if (!impl.placeRuns(filling, runs)) {

@@ -114,7 +114,7 @@ struct Arena::Impl {
   Object* find(const core::ObjectKey& key) const;
   Object& objectOf(const core::Plan& plan);
   Unit* unitOf(const Object& object, std::uint32_t chunk) const;
-  Unit* makeUnit(TimePoint now, Object& object, std::uint32_t index, bool transit);
+  Unit* makeUnit(TimePoint now, Object& object, std::uint32_t index, core::Placement placement);
   Status checkRequest(const core::Plan& plan, const ReserveRequest& request) const;
   void spansOf(const Unit& unit, core::RunRange runs, std::vector<MutableBytes>& out) const;
   void hold(Unit& unit, std::uint32_t& count);
@@ -122,7 +122,7 @@ struct Arena::Impl {
   void publish(Unit& unit, core::RunRange runs);
   void abandon(Unit& unit, core::RunRange runs);
   Piece pieceAt(const Unit& unit, std::uint32_t offset, std::uint32_t length) const;
-  std::uint64_t indexCostOf(const core::Plan& plan, std::uint32_t chunk) const;
+  std::uint64_t indexCostOf(const core::Plan& plan) const;
   std::unexpected<Error> refuse();
   void countNotAdmitted();
   void updateMetrics();
@@ -130,9 +130,12 @@ struct Arena::Impl {
   // --- room (arena_room.cc)
   std::uint64_t used() const;
   std::uint64_t freeBytes() const;
-  std::uint64_t usual() const;  // what everything but a promotion may take
+  std::uint64_t usual() const;          // what everything but a promotion may take
+  std::uint64_t entryCapacity() const;  // what is left of it for units
   bool room(std::uint64_t bytes, std::uint64_t limit);
-  bool makeRoomForIndex(TimePoint now, core::MountId mount, std::uint64_t bytes);
+  bool makeRoomForIndex(TimePoint now, std::uint64_t bytes, const core::Eviction::Want& want,
+                        core::Placement& placement);
+  Unit* admit(TimePoint now, const core::Plan& plan, const ReserveRequest& request);
   bool placeRuns(Filling& filling, core::RunRange runs);
   bool placePage(Filling& filling, std::size_t page, std::uint8_t wanted);
   bool placeGroup(Filling& filling, std::size_t page, std::uint8_t first_run, std::uint8_t runs);

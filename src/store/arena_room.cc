@@ -32,6 +32,11 @@ std::uint64_t Arena::Impl::usual() const {
   return capacity >= 16 * kPage ? capacity - kPage : capacity;
 }
 
+std::uint64_t Arena::Impl::entryCapacity() const {
+  const std::uint64_t others = index_bytes + outside_bytes + eviction.ghosts() * detail::kGhostCost;
+  return usual() > others ? usual() - others : 0;
+}
+
 std::uint64_t Arena::Impl::freeBytes() const {
   const std::uint64_t taken = used() - slab->allocator().freeUnits() * kUnit;
   return usual() > taken ? usual() - taken : 0;
@@ -229,13 +234,19 @@ bool Arena::Impl::shed(Unit& unit) {
   return freed != 0;
 }
 
-bool Arena::Impl::makeRoomForIndex(TimePoint now, core::MountId mount, std::uint64_t bytes) {
-  const core::Eviction::Want want{.mount = mount, .bytes = bytes, .chunk_bytes = kPage};
+// The index's room is made as part of the whole: asked for alone, a few hundred bytes would push out a chunk of a full
+// dataset, and its room would admit what the class doesn't.
+bool Arena::Impl::makeRoomForIndex(TimePoint now, std::uint64_t bytes, const core::Eviction::Want& want,
+                                   Placement& placement) {
   while (!room(bytes, usual())) {
-    auto victim = eviction.victim(now, Placement::Owned, want);
-    if (!victim) victim = eviction.victim(now, Placement::Transit, want);
-    if (!victim) return false;
-    evict(*victim);
+    if (auto victim = eviction.victim(now, placement, want)) {
+      evict(*victim);
+    } else if (placement == Placement::Owned) {
+      placement = Placement::Transit;
+      countNotAdmitted();
+    } else {
+      return false;
+    }
   }
   return true;
 }

@@ -1,6 +1,7 @@
 #include "store/arena.h"
 
 #include <algorithm>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
@@ -143,6 +144,414 @@ TEST_P(ArenaTest, givesBackWhatWasFilled) {
   EXPECT_EQ(arena->stats().objects, 0U);
   EXPECT_EQ(arena->stats().region_bytes, 0U);
   EXPECT_EQ(arena->stats().slab_bytes, arena->stats().slab_free);
+}
+
+TEST_P(ArenaTest, showsWholeRunsAsSoonAsTheyAreCommitted) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan plan = planOf(1, 8 * kMiB);
+  auto got = arena->reserve(now_, plan, {.chunk = 0, .runs = {0, 32}});
+  ASSERT_TRUE(got);
+  fill(plan, 0, *got, 6);
+  EXPECT_EQ(arena->present(plan.key, 0).count(), 1U) << "six granules: one run and a half";
+  EXPECT_TRUE(arena->view(now_, plan.key, 0, 0, core::kRun));
+  EXPECT_FALSE(arena->view(now_, plan.key, 0, 0, core::kRun + 1));
+  fill(plan, 0, *got, 8);
+  auto view = arena->view(now_, plan.key, 0, core::kRun - 5, 10);
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->granules(), 2U);
+  expectRight(plan, 0, core::kRun - 5, *view);
+  got->abandon();
+  EXPECT_EQ(arena->present(plan.key, 0).count(), 2U) << "what was committed stays";
+  EXPECT_TRUE(load(*arena, plan, 0, {2, 32})) << "the rest is missing again";
+  EXPECT_EQ(arena->held(plan.key), std::vector<std::uint64_t>{8 * kMiB});
+}
+
+TEST_P(ArenaTest, keepsNothingOfAFillThatBroughtNothing) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const std::uint64_t before = arena->stats().index_bytes;
+  {
+    auto got = arena->reserve(now_, planOf(1, 8 * kMiB), {.chunk = 0, .runs = {0, 32}});
+  }
+  const ArenaStats stats = arena->stats();
+  EXPECT_EQ(stats.units, 0U);
+  EXPECT_EQ(stats.regions, 0U);
+  EXPECT_EQ(stats.region_bytes, 0U);
+  EXPECT_EQ(stats.index_bytes, before);
+  EXPECT_EQ(stats.pinned_bytes, 0U);
+}
+
+TEST_P(ArenaTest, movesRunsToTheRegionWhenTheirPageIsWhole) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan plan = planOf(1, 4 * kMiB + 5);
+  for (std::uint32_t run : {7U, 0U, 3U, 1U, 2U, 6U, 5U}) ASSERT_TRUE(load(*arena, plan, 0, {run, run + 1}));
+  EXPECT_EQ(arena->stats().region_bytes, 0U) << "a page that isn't whole waits in slabs";
+  ASSERT_TRUE(load(*arena, plan, 0, {4, 5}));
+  if (GetParam().tmpfs) {
+    EXPECT_EQ(arena->stats().region_bytes, 2 * kMiB);
+    EXPECT_EQ(arena->stats().slab_bytes, arena->stats().slab_free);
+  }
+  ASSERT_TRUE(load(*arena, plan, 0, {8, 17}));
+  auto view = arena->view(now_, plan.key, 0, 0, 4 * kMiB + 5);
+  ASSERT_TRUE(view);
+  expectRight(plan, 0, 0, *view);
+  if (GetParam().tmpfs) {
+    EXPECT_EQ(view->pieces().size(), 1U) << "one file, one piece";
+    EXPECT_EQ(arena->stats().region_bytes, 4 * kMiB + kUnit);
+  }
+}
+
+TEST_P(ArenaTest, movesAPageWhenItsLastReaderIsDone) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  if (!GetParam().tmpfs) GTEST_SKIP() << "no regions";
+  const Plan plan = planOf(1, 2 * kMiB);
+  ASSERT_TRUE(load(*arena, plan, 0, {0, 4}));
+  auto view = arena->view(now_, plan.key, 0, 0, 100);
+  ASSERT_TRUE(load(*arena, plan, 0, {4, 8}));
+  EXPECT_EQ(arena->stats().region_bytes, 0U) << "its bytes mustn't move under the reader";
+  expectRight(plan, 0, 0, *view);
+  view.reset();
+  EXPECT_EQ(arena->stats().region_bytes, 2 * kMiB);
+  view = arena->view(now_, plan.key, 0, 0, 2 * kMiB);
+  expectRight(plan, 0, 0, *view);
+}
+
+TEST_P(ArenaTest, saysBusyWhenEverythingIsInUseAndRecovers) {
+  auto arena = ARENA_OR_SKIP(32 * kMiB);
+  std::vector<Reservation> held;
+  std::optional<Error> error;
+  for (std::uint64_t id = 0; id < 40 && !error; ++id) {
+    auto got = arena->reserve(now_, planOf(id, 2 * kMiB, 21), {.chunk = 0, .runs = {0, 8}});
+    if (got)
+      held.push_back(std::move(*got));
+    else
+      error = got.error();
+  }
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, Code::Busy);
+  EXPECT_GT(error->retry_after_ms, 0U);
+  EXPECT_GE(held.size(), 13U);
+  EXPECT_LE(arena->measuredBytes(), arena->capacityBytes());
+  held.pop_back();
+  EXPECT_TRUE(arena->reserve(now_, planOf(100, 2 * kMiB, 21), {.chunk = 0, .runs = {0, 8}}));
+}
+
+TEST_P(ArenaTest, datasetLargerThanTheArenaKeepsWhatCameFirst) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan plan = planOf(1, 128 * kMiB, 22);
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    std::uint32_t hits = 0;
+    for (std::uint32_t chunk = 0; chunk < plan.chunks(); ++chunk) {
+      now_ += 1s;
+      if (auto view = arena->view(now_, plan.key, chunk, 0, plan.chunkLength(chunk))) {
+        expectRight(plan, chunk, 0, *view);
+        ++hits;
+      } else {
+        const Status loaded = loadChunk(*arena, plan, chunk);
+        ASSERT_TRUE(loaded) << loaded.error().text();
+      }
+      ASSERT_LE(arena->measuredBytes(), arena->capacityBytes());
+    }
+    if (epoch > 0) EXPECT_GE(hits, 13U) << "of 32, with room for 15 and transit copies beside";
+  }
+  EXPECT_GT(arena->stats().not_admitted, 0U);
+}
+
+TEST_P(ArenaTest, servesChunksThatAreLargerThanItself) {
+  auto arena = ARENA_OR_SKIP(16 * kMiB);
+  const Plan plan = planOf(1, 3ULL << 30, 26);
+  EXPECT_EQ(loadChunk(*arena, plan, 5).error().code, Code::InvalidArgument) << "64 MiB at once";
+  for (std::uint32_t run = 0; run < 256; ++run) {
+    const Status loaded = load(*arena, plan, 5, {run, run + 1});
+    ASSERT_TRUE(loaded) << loaded.error().text() << ", run " << run;
+    auto view = arena->view(now_, plan.key, 5, run * core::kRun, core::kRun);
+    ASSERT_TRUE(view);
+    expectRight(plan, 5, run * core::kRun, *view);
+    ASSERT_LE(arena->measuredBytes(), arena->capacityBytes());
+  }
+}
+
+TEST_P(ArenaTest, smallObjectsThatLeaveMakeRoomForLargeOnes) {
+  auto arena = ARENA_OR_SKIP(32 * kMiB);
+  Random random(7);
+  for (std::uint64_t id = 0; id < 12'000; ++id) {
+    now_ += 1ms;
+    ASSERT_TRUE(loadChunk(*arena, planOf(id, 1 + random.below(16 * kKiB), 23, kOther), 0)) << id;
+    ASSERT_LE(arena->usedBytes(), arena->capacityBytes());
+  }
+  EXPECT_LE(arena->measuredBytes(), arena->capacityBytes());
+  for (std::uint64_t id = 0; id < 12'000; id += 3) arena->view(now_, planOf(id, 1, 23, kOther).key, 0, 0, 1);
+  const std::uint64_t evicted = arena->stats().evicted_bytes;
+  now_ += 2s;
+  for (std::uint64_t id = 20'000; id < 20'004; ++id) {
+    const Status loaded = loadChunk(*arena, planOf(id, 2 * kMiB, 21), 0);
+    ASSERT_TRUE(loaded) << loaded.error().text();
+  }
+  EXPECT_LE(arena->stats().evicted_bytes - evicted, 16 * kMiB) << "scattered holes were put together";
+  EXPECT_LE(arena->measuredBytes(), arena->capacityBytes());
+}
+
+TEST_P(ArenaTest, forgetsAtOnceAndFreesAfterTheLastUse) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan plan = planOf(1, 4 * kMiB);
+  ASSERT_TRUE(load(*arena, plan, 0, {0, 8}));
+  auto filling = arena->reserve(now_, plan, {.chunk = 0, .runs = {8, 16}});
+  ASSERT_TRUE(filling);
+  auto view = arena->view(now_, plan.key, 0, 0, 2 * kMiB);
+  ASSERT_TRUE(view);
+  arena->forget(plan.key);
+  EXPECT_FALSE(arena->view(now_, plan.key, 0, 0, 1));
+  EXPECT_FALSE(filling->wanted());
+  expectRight(plan, 0, 0, *view);
+  fill(plan, 0, *filling, 32);
+  EXPECT_FALSE(arena->view(now_, plan.key, 0, 2 * kMiB, 1)) << "late bytes of a forgotten version are for nobody";
+  ASSERT_TRUE(loadChunk(*arena, plan, 0)) << "and the same version may come again";
+  std::shared_ptr<const void> pin = std::move(*view).keepAlive();
+  filling->abandon();
+  EXPECT_GT(arena->stats().pinned_bytes, 0U);
+  pin.reset();
+  EXPECT_EQ(arena->stats().pinned_bytes, 0U);
+  arena->forget(plan.key);
+  EXPECT_EQ(arena->stats().region_bytes, 0U);
+  EXPECT_EQ(arena->stats().slab_bytes, arena->stats().slab_free);
+  EXPECT_EQ(arena->stats().regions, 0U);
+}
+
+TEST_P(ArenaTest, refusesWhatCantBe) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const auto code = [&](const Plan& plan, ReserveRequest request) {
+    auto got = arena->reserve(now_, plan, request);
+    return got ? Code::Ok : got.error().code;
+  };
+  const Plan plan = planOf(1, 8 * kMiB);
+  EXPECT_EQ(code(planOf(2, 0), {.chunk = 0, .runs = {0, 1}}), Code::InvalidArgument) << "nothing to reserve";
+  EXPECT_EQ(code(plan, {.chunk = 1, .runs = {0, 1}}), Code::InvalidArgument);
+  EXPECT_EQ(code(plan, {.chunk = 0, .runs = {0, 33}}), Code::InvalidArgument);
+  EXPECT_EQ(code(plan, {.chunk = 0, .runs = {3, 3}}), Code::InvalidArgument);
+  EXPECT_EQ(code(plan, {.chunk = UINT32_MAX, .runs = {0, UINT32_MAX}}), Code::InvalidArgument);
+  EXPECT_EQ(code(planOf(3, kMiB, 23, 99), {.chunk = 0, .runs = {0, 1}}), Code::InvalidArgument) << "unknown mount";
+  EXPECT_EQ(code(planOf(3, kMiB, 12), {.chunk = 0, .runs = {0, 1}}), Code::InvalidArgument);
+  ASSERT_TRUE(load(*arena, plan, 0, {4, 6}));
+  EXPECT_EQ(code(plan, {.chunk = 0, .runs = {5, 7}}), Code::Internal) << "already there";
+  Plan liar = plan;
+  liar.size = 9 * kMiB;
+  EXPECT_EQ(code(liar, {.chunk = 0, .runs = {0, 1}}), Code::Internal);
+  EXPECT_FALSE(arena->view(now_, plan.key, 0, 0, UINT32_MAX));
+  EXPECT_FALSE(arena->view(now_, plan.key, UINT32_MAX, UINT32_MAX, 1));
+  EXPECT_TRUE(arena->view(now_, plan.key, 0, 0, 0));
+  EXPECT_EQ(arena->addMount(5, {.cls = CacheClass::Kv}).error().code, Code::Unsupported);
+  EXPECT_EQ(arena->stats().pinned_bytes, 0U);
+}
+
+TEST_P(ArenaTest, putsObjectsBeyondItsDescriptorsIntoSlabs) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB, 2);
+  for (std::uint64_t id = 0; id < 8; ++id) {
+    const Plan plan = planOf(id, 2 * kMiB);
+    ASSERT_TRUE(loadChunk(*arena, plan, 0));
+    auto view = arena->view(now_, plan.key, 0, 0, 2 * kMiB);
+    ASSERT_TRUE(view);
+    expectRight(plan, 0, 0, *view);
+  }
+  EXPECT_LE(arena->stats().regions, 2U);
+}
+
+TEST_P(ArenaTest, neverPunchesARegionThatLeft) {
+  auto arena = ARENA_OR_SKIP(32 * kMiB);
+  if (!GetParam().tmpfs) GTEST_SKIP() << "no regions";
+  const Plan plan = planOf(1, 8 * kMiB, 21, kOther);
+  for (std::uint32_t chunk = 0; chunk + 1 < plan.chunks(); ++chunk) ASSERT_TRUE(loadChunk(*arena, plan, chunk));
+  EXPECT_EQ(arena->exportObject(plan.key).error().code, Code::NotFound) << "not complete";
+  ASSERT_TRUE(loadChunk(*arena, plan, 3));
+  auto file = arena->exportObject(plan.key);
+  ASSERT_TRUE(file) << file.error().text();
+  EXPECT_LT(::write(file->get(), "x", 1), 0);
+  for (std::uint64_t id = 10; id < 60; ++id) {
+    now_ += 2s;
+    ASSERT_TRUE(loadChunk(*arena, planOf(id, 2 * kMiB, 21, kOther), 0)) << id;
+    ASSERT_LE(arena->measuredBytes(), arena->capacityBytes()) << "what others still hold counts";
+  }
+  EXPECT_EQ(arena->present(plan.key, 0).count(), 0U) << "it left, whole";
+  EXPECT_EQ(arena->stats().outside_bytes, 8 * kMiB);
+  std::vector<std::byte> got(8 * kMiB), expected(8 * kMiB);
+  ASSERT_EQ(::pread(file->get(), got.data(), got.size(), 0), static_cast<ssize_t>(got.size()));
+  writeExpected(plan, 0, expected);
+  EXPECT_EQ(got, expected) << "whoever still has it reads its bytes";
+  file->reset();
+  for (std::uint64_t id = 60; id < 90; ++id) ASSERT_TRUE(loadChunk(*arena, planOf(id, 2 * kMiB, 21, kOther), 0));
+  EXPECT_EQ(arena->stats().outside_bytes, 0U);
+}
+
+TEST(Arena, deletesWhatADeadProcessLeftAndSharesWithNobody) {
+  auto directory = io::makePrivileged()->memoryDirectory(64 * kMiB);
+  if (!directory) GTEST_SKIP() << directory.error().text();
+  const int fd = directory->directory.get();
+  const io::Descriptor left(::openat(fd, "42", O_RDWR | O_CREAT | O_EXCL, 0600));
+  ASSERT_EQ(::fallocate(left.get(), 0, 0, 4 * kMiB), 0);
+  const int again = ::dup(fd), again_read_only = ::dup(directory->read_only.get());
+  Metrics metrics;
+  ArenaOptions options{.capacity_bytes = 64 * kMiB};
+  options.directory = std::move(*directory);
+  auto arena = Arena::create(std::move(options), metrics);
+  ASSERT_TRUE(arena);
+  EXPECT_LT(::openat(fd, "42", O_RDONLY), 0);
+  ArenaOptions second{.capacity_bytes = 64 * kMiB};
+  second.directory = io::MemoryDirectory{io::Descriptor(again), io::Descriptor(again_read_only), "the same"};
+  auto refused = Arena::create(std::move(second), metrics);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::Busy);
+}
+
+TEST(Arena, needsRoomToWork) {
+  Metrics metrics;
+  EXPECT_EQ(Arena::create({.capacity_bytes = 4 * kMiB}, metrics).error().code, Code::InvalidArgument);
+}
+
+// Anything in any order, checked against what was committed: bytes are right, nothing shows that wasn't committed,
+// what is in use stays, and the kernel never counts more than the cap.
+class Chaos {
+ public:
+  Chaos(Arena& arena, std::uint64_t seed, std::uint64_t capacity) : arena_(arena), random_(seed), capacity_(capacity) {
+    for (std::uint64_t id = 0; id < 60; ++id) plans_.push_back(randomPlan(id));
+  }
+  void step(TimePoint now) {
+    const Plan& plan = plans_[random_.below(plans_.size())];
+    const std::uint64_t dice = random_.below(100);
+    if (dice < 45) return reserve(now, plan);
+    if (dice < 65) return advance();
+    if (dice < 90) return read(now, plan);
+    if (dice < 95) return dropView();
+    if (dice < 97) {
+      arena_.forget(plan.key);
+      return;
+    }
+    if (dice < 98) return arena_.jobEnded(now, plan.mount);
+    if (auto file = arena_.exportObject(plan.key)) {
+      files_.push_back(std::move(*file));
+      if (files_.size() > 2) files_.erase(files_.begin());
+    }
+  }
+  void finish() {
+    filling_.clear();
+    views_.clear();
+    files_.clear();
+    for (const Plan& plan : plans_) arena_.forget(plan.key);
+  }
+
+ private:
+  struct Filling {
+    const Plan* plan;
+    std::uint32_t chunk;
+    Reservation reservation;
+  };
+  struct Held {
+    const Plan* plan;
+    std::uint32_t chunk, offset;
+    View view;
+  };
+  Plan randomPlan(std::uint64_t id) {
+    constexpr std::uint64_t kOdd[] = {0, 1, 4095, 4096, 65'535, 65'536, 262'145, 2 * kMiB - 1, 2 * kMiB, 2 * kMiB + 1};
+    std::uint64_t size = random_.below(capacity_ / 4);
+    if (id % 3 == 0) size = kOdd[random_.below(std::size(kOdd))];
+    if (id % 3 == 1) size = random_.below(300 * kKiB);
+    if (id % 20 == 19) size = capacity_ * 2 + random_.below(1000);
+    return planOf(id, size, 20 + static_cast<std::uint32_t>(random_.below(7)), id % 2 == 0 ? kMount : kOther);
+  }
+  std::optional<std::uint32_t> anyChunk(const Plan& plan) {
+    if (plan.chunks() == 0) return std::nullopt;
+    return static_cast<std::uint32_t>(random_.below(plan.chunks()));
+  }
+  void reserve(TimePoint now, const Plan& plan) {
+    const auto chunk = anyChunk(plan);
+    if (!chunk) return;
+    const auto runs = static_cast<std::uint32_t>(divideUp(plan.chunkLength(*chunk), core::kRun));
+    const auto first = static_cast<std::uint32_t>(random_.below(runs));
+    const std::uint32_t most = random_.chance(500'000) ? runs - first : 1;
+    auto got = arena_.reserve(now, plan,
+                              {.chunk = *chunk,
+                               .runs = {first, first + 1 + static_cast<std::uint32_t>(random_.below(most))},
+                               .transit = random_.chance(200'000)});
+    if (!got) return;
+    filling_.push_back({&plan, *chunk, std::move(*got)});
+    if (random_.chance(600'000)) complete(filling_.size() - 1);
+    if (filling_.size() > 4) complete(random_.below(filling_.size()));
+  }
+  void complete(std::size_t i) {
+    Filling& f = filling_[i];
+    fill(*f.plan, f.chunk, f.reservation, f.reservation.granules());
+    if (f.reservation.wanted())
+      EXPECT_TRUE(arena_.view(TimePoint{}, f.plan->key, f.chunk, f.reservation.chunkOffset(), f.reservation.size()))
+          << "what was just filled stays while it is in use";
+    filling_.erase(filling_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  void advance() {
+    if (filling_.empty()) return;
+    const std::size_t i = random_.below(filling_.size());
+    if (random_.chance(200'000)) {
+      filling_.erase(filling_.begin() + static_cast<std::ptrdiff_t>(i));
+      return;
+    }
+    Filling& f = filling_[i];
+    fill(*f.plan, f.chunk, f.reservation,
+         static_cast<std::uint32_t>(f.reservation.committedGranules() + random_.below(8)));
+  }
+  void read(TimePoint now, const Plan& plan) {
+    const auto chunk = anyChunk(plan);
+    if (!chunk) return;
+    const core::RunSet present = arena_.present(plan.key, *chunk);
+    const std::uint32_t length = plan.chunkLength(*chunk);
+    const auto offset = static_cast<std::uint32_t>(random_.below(length));
+    const auto bytes =
+        static_cast<std::uint32_t>(1 + random_.below(std::min<std::uint64_t>(length - offset, 3 * kMiB)));
+    const core::RunRange runs = core::runsOf(offset, bytes);
+    bool all = true;
+    for (std::uint32_t run = runs.first; run < runs.end; ++run) all = all && present.has(run);
+    auto view = arena_.view(now, plan.key, *chunk, offset, bytes);
+    ASSERT_EQ(view.has_value(), all);
+    if (!view) return;
+    expectRight(plan, *chunk, offset, *view);
+    if (random_.chance(300'000) && views_.size() < 6) views_.push_back({&plan, *chunk, offset, std::move(*view)});
+  }
+  void dropView() {
+    if (views_.empty()) return;
+    expectRight(*views_.front().plan, views_.front().chunk, views_.front().offset, views_.front().view);
+    views_.erase(views_.begin());
+  }
+
+  Arena& arena_;
+  Random random_;
+  std::uint64_t capacity_;
+  std::vector<Plan> plans_;
+  std::vector<Filling> filling_;
+  std::vector<Held> views_;
+  std::vector<io::Descriptor> files_;
+};
+
+TEST_P(ArenaTest, survivesAnything) {
+  const std::uint64_t first = 1;
+  for (std::uint64_t seed = first; seed < first + 6; ++seed) {
+    SCOPED_TRACE(::testing::Message() << "seed " << seed);
+    const std::uint64_t capacity = (16ULL << (seed % 3)) * kMiB;
+    auto arena = ARENA_OR_SKIP(capacity, seed % 2 == 0 ? 0 : 5);
+    const std::uint64_t index_before = arena->stats().index_bytes;
+    Chaos chaos(*arena, seed, capacity);
+    for (int i = 0; i < 1500; ++i) {
+      now_ += 200ms;
+      chaos.step(now_);
+      const ArenaStats stats = arena->stats();
+      ASSERT_LE(stats.used, capacity) << "step " << i;
+      ASSERT_LE(arena->measuredBytes(), capacity) << "step " << i;
+      if (HasFatalFailure()) return;
+    }
+    chaos.finish();
+    const ArenaStats stats = arena->stats();
+    EXPECT_EQ(stats.objects, 0U);
+    EXPECT_EQ(stats.units, 0U);
+    EXPECT_EQ(stats.regions, 0U);
+    EXPECT_EQ(stats.region_bytes, 0U);
+    EXPECT_EQ(stats.pinned_bytes, 0U);
+    EXPECT_EQ(stats.slab_bytes, stats.slab_free);
+    EXPECT_GE(stats.evicted_units, 10U);
+    EXPECT_LE(stats.index_bytes, index_before + 64 * kKiB) << "ghosts alone";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ArenaTest, ::testing::Values(Kind{"Tmpfs", true}, Kind{"Slabs", false}),
