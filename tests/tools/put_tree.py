@@ -36,7 +36,6 @@ import urllib.parse
 import xml.etree.ElementTree
 
 EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-ATTEMPTS = 4
 # Bodies up to this size have their SHA-256 in the signature; larger ones are sent without, to read them once only.
 SIGNED_BODY_BYTES = 64 << 20
 
@@ -52,6 +51,8 @@ class StoreError(Exception):
 
 class Store:
     """One container or bucket, and a prefix in it. Subclasses know how to sign and how to list."""
+
+    attempts = 4  # of a request that failed in a way that may pass
 
     def __init__(self, host, port, base, container, prefix):
         self.host, self.port, self.base = host, port, base
@@ -106,7 +107,7 @@ class Store:
         if name:
             path += "/" + urllib.parse.quote(name, safe="/~")
         last = None
-        for _ in range(ATTEMPTS):
+        for _ in range(self.attempts):
             try:
                 answer, text = self._once(method, path, query, dict(headers or {}), body)
             except (OSError, http.client.HTTPException) as error:  # a pooled connection may be dead
