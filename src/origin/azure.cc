@@ -102,7 +102,8 @@ class AzureDialect final : public Dialect {
                                      .path = path,
                                      .query = query,
                                      .ms_headers = headers,
-                                     .if_match = if_match};
+                                     .if_match = if_match,
+                                     .content_length = {}};
       request.headers.push_back("Authorization: " + sharedKeyAuthorization(to_sign, s_.key.reveal()));
     } else if (!s_.sas.empty()) {
       request.url += separator + s_.sas.reveal();

@@ -24,8 +24,9 @@ std::vector<std::pair<std::string, std::string>> sortedLower(std::vector<std::pa
 std::string sharedKeyStringToSign(const SharedKeyRequest& request) {
   std::string text(request.verb);
   text += '\n';
-  text +=
-      "\n\n\n\n\n\n\n";  // Content-Encoding, -Language, -Length (empty when 0), -MD5, -Type, Date, If-Modified-Since
+  text += "\n\n";  // Content-Encoding, Content-Language
+  text += request.content_length;
+  text += "\n\n\n\n\n";  // end of Content-Length; -MD5, -Type, Date (x-ms-date is sent instead), If-Modified-Since
   text += request.if_match;
   text += "\n\n\n\n";  // end of If-Match; If-None-Match, If-Unmodified-Since, Range (x-ms-range is sent instead)
   for (const auto& [name, value] : sortedLower(request.ms_headers)) text += name + ':' + value + '\n';

@@ -1,4 +1,4 @@
-// Azure's Shared Key signature (2009-09-19 and later) of a request without a body. Pure.
+// Azure's Shared Key signature (2009-09-19 and later). Pure.
 #pragma once
 
 #include <string>
@@ -15,6 +15,7 @@ struct SharedKeyRequest {
   std::vector<std::pair<std::string, std::string>> query;       // decoded
   std::vector<std::pair<std::string, std::string>> ms_headers;  // x-ms-*, x-ms-date among them
   std::string_view if_match;                                    // as sent, or empty
+  std::string_view content_length;                              // as sent; empty for 0
 };
 
 // What the signature is over. Separate, because an error in it is found by reading it.

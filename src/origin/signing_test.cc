@@ -84,7 +84,8 @@ TEST(SharedKey, signsTheDocumentedLayout) {
       .path = "/mycontainer",
       .query = {{"restype", "container"}, {"comp", "list"}, {"prefix", "a b/"}, {"Timeout", "20"}},
       .ms_headers = {{"x-ms-version", "2025-11-05"}, {"x-ms-date", "Fri, 26 Jun 2015 23:39:12 GMT"}},
-      .if_match = ""};
+      .if_match = "",
+      .content_length = ""};
   EXPECT_EQ(sharedKeyStringToSign(list),
             "GET\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:Fri, 26 Jun 2015 23:39:12 GMT\nx-ms-version:2025-11-05\n"
             "/myaccount/mycontainer\ncomp:list\nprefix:a b/\nrestype:container\ntimeout:20");
@@ -96,7 +97,8 @@ TEST(SharedKey, signsARangeWithItsCondition) {
                              .path = "/devstoreaccount1/c/a%20b",
                              .query = {},
                              .ms_headers = {{"x-ms-range", "bytes=0-9"}, {"x-ms-date", "d"}, {"x-ms-version", "v"}},
-                             .if_match = "\"0x8D\""};
+                             .if_match = "\"0x8D\"",
+                             .content_length = ""};
   const std::string expected =
       "GET\n\n\n\n\n\n\n\n\"0x8D\"\n\n\n\nx-ms-date:d\nx-ms-range:bytes=0-9\nx-ms-version:v\n"
       "/devstoreaccount1/devstoreaccount1/c/a%20b";
@@ -122,7 +124,8 @@ TEST(SharedKey, valuesOfOneNameAreJoined) {
                                  .path = "/c",
                                  .query = {{"include", "metadata"}, {"include", "copy"}},
                                  .ms_headers = {},
-                                 .if_match = ""};
+                                 .if_match = "",
+                                 .content_length = ""};
   EXPECT_TRUE(sharedKeyStringToSign(request).ends_with("/a/c\ninclude:copy,metadata"));
 }
 

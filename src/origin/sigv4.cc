@@ -42,7 +42,7 @@ std::string sigV4CanonicalRequest(const SigV4Request& request) {
   std::string header_text;
   for (const auto& [name, value] : headers) header_text += name + ':' + value + '\n';
   return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.verb, request.path, query_text, header_text, namesOf(headers),
-                     kEmptyBodySha256);
+                     request.body_sha256);
 }
 
 std::string sigV4Authorization(const SigV4Request& request, std::string_view access_key_id,

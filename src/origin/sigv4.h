@@ -1,4 +1,4 @@
-// AWS Signature Version 4 of a request without a body, in the Authorization header. Pure.
+// AWS Signature Version 4 in the Authorization header. Pure.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,9 @@ struct SigV4Request {
   std::vector<std::pair<std::string, std::string>> query;    // decoded
   std::vector<std::pair<std::string, std::string>> headers;  // all that are signed, Host among them
   std::string_view region;
-  std::string_view service;  // "s3"
-  std::string_view time;     // compactIsoTime(), the same as in x-amz-date
+  std::string_view service;                         // "s3"
+  std::string_view time;                            // compactIsoTime(), the same as in x-amz-date
+  std::string_view body_sha256 = kEmptyBodySha256;  // the same as in x-amz-content-sha256
 };
 
 std::string sigV4CanonicalRequest(const SigV4Request& request);
