@@ -160,8 +160,9 @@ std::optional<std::string> unbase64(std::string_view text) {
 }
 
 std::optional<std::int64_t> parseHttpDate(std::string_view text) {
+  const std::string copy(text);  // strptime wants a NUL, and answers with a pointer into it
   std::tm time{};
-  const char* end = strptime(std::string(text).c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time);
+  const char* end = strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time);
   if (end == nullptr || *end != '\0') return std::nullopt;
   return timegm(&time);
 }
