@@ -9,7 +9,10 @@
 namespace forebay::node {
 namespace {
 constexpr Duration kOriginDeadline = 60s;  // of one fill, retries included
-}
+constexpr Duration kRoomDeadline = 20s;    // for room in the arena
+constexpr Duration kRoomRetry = 10ms;
+constexpr Duration kRoomWord = 500ms;  // a quarter of the silence that the core bears
+}  // namespace
 
 // One attempt to bring runs of a chunk into a place in the arena, from its first byte to its last.
 class ChunkService::Fetch {
@@ -144,6 +147,8 @@ class ChunkService::PeerFetch : public Fetch, public reader::ReadObserver {
     commit(std::span(crcs, view.checksums()));
   }
 
+  void filling(std::uint16_t) override { service_.feed(core::Got{id_, 0}); }
+
   void finished(std::uint16_t, const reader::ItemResult& result) override {
     if (odd_) return say(core::BadBytes{});
     switch (result.outcome) {
@@ -191,6 +196,7 @@ ChunkService::~ChunkService() {
   alive_.reset();
   for (auto& [id, fetch] : peer_fetches_) fetch->stop();
   if (timer_ != 0) deps_.reactor.cancel(timer_);
+  if (room_timer_ != 0) deps_.reactor.cancel(room_timer_);
 }
 
 core::WaiterId ChunkService::want(SharedPlan plan, core::ChunkRange range, const WantOptions& options, Waiter& waiter) {
@@ -260,9 +266,13 @@ void ChunkService::act(const core::ServerAction& action) {
                    auto known = waiters_.extract(a.waiter);
                    if (!known.empty()) known.mapped().waiter->refused(a.why, a.error);
                  },
-                 [&](const core::FetchFromOrigin& a) { fetchFromOrigin(a); },
-                 [&](const core::FetchFromPeer& a) { fetchFromPeer(a); },
+                 [&](const core::FetchFromOrigin& a) { waitForRoom({a, {}, {}}); },
+                 [&](const core::FetchFromPeer& a) { waitForRoom({a, {}, {}}); },
                  [&](const core::StopPeer& a) {
+                   std::erase_if(waiting_for_room_, [&](const NeedsRoom& w) {
+                     const auto* peer = std::get_if<core::FetchFromPeer>(&w.action);
+                     return peer != nullptr && peer->fetch == a.fetch;
+                   });
                    auto known = peer_fetches_.find(a.fetch);
                    if (known == peer_fetches_.end() || known->second->attempt() != a.attempt) return;
                    known->second->stop();
@@ -275,31 +285,84 @@ void ChunkService::act(const core::ServerAction& action) {
              action);
 }
 
-void ChunkService::fetchFromOrigin(const core::FetchFromOrigin& a) {
+bool ChunkService::fetchFromOrigin(const core::FetchFromOrigin& a) {
   const ChunkInfo& chunk = chunks_.at(a.chunk);
+  const auto failed = [&](Error error) {
+    feed(core::OriginDone{a.fetch, std::move(error)});
+    return true;
+  };
   Mount* mount = deps_.mounts.find(chunk.plan->mount);
-  if (mount == nullptr) return feed(core::OriginDone{a.fetch, Error{Code::NotFound, "this node has no such mount", 0}});
+  if (mount == nullptr) return failed({Code::NotFound, "this node has no such mount", 0});
   auto place =
       deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = a.runs, .transit = !a.owner});
-  if (!place) return feed(core::OriginDone{a.fetch, std::move(place.error())});
+  if (!place) return place.error().code != Code::Busy && failed(std::move(place.error()));
   auto fetch = std::make_shared<OriginFetch>(*this, a.fetch, chunk, std::move(*place), *mount);
   origin_fetches_[a.fetch] = fetch;
   fetch->start(fetch);
+  return true;
 }
 
-void ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
+bool ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
   const ChunkInfo& chunk = chunks_.at(a.chunk);
+  const auto say = [&](core::WalkEvent event) {
+    feed(core::PeerSaid{a.fetch, a.attempt, std::move(event)});
+    return true;
+  };
   Mount* mount = deps_.mounts.find(chunk.plan->mount);
-  const auto say = [&](core::WalkEvent event) { feed(core::PeerSaid{a.fetch, a.attempt, std::move(event)}); };
   if (mount == nullptr) return say(core::Refused{{Code::NotFound, "this node has no such mount", 0}});
   reader::Channel* channel = deps_.channels.to(a.node, deps_.cell.map());
   if (channel == nullptr) return say(core::Lost{});
   auto place =
       deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = a.runs, .transit = true});
-  if (!place) return say(core::Refused{std::move(place.error())});
+  if (!place) return place.error().code != Code::Busy && say(core::Refused{std::move(place.error())});
   auto fetch = std::make_shared<PeerFetch>(*this, a.fetch, chunk, std::move(*place), *mount, a.attempt);
   peer_fetches_[a.fetch] = fetch;
   fetch->start(*channel, a);
+  return true;
+}
+
+// ---- waiting for room ----
+
+bool ChunkService::start(const NeedsRoom& waiting) {
+  return std::visit(Overloaded{[&](const core::FetchFromOrigin& a) { return fetchFromOrigin(a); },
+                               [&](const core::FetchFromPeer& a) { return fetchFromPeer(a); }},
+                    waiting.action);
+}
+
+void ChunkService::waitForRoom(NeedsRoom waiting) {
+  // First come, first served: a small fetch doesn't overtake a large one for ever.
+  if (waiting_for_room_.empty() && start(waiting)) return;
+  const TimePoint now = io::Reactor::now();
+  waiting.until = now + kRoomDeadline;
+  waiting.next_word = now + kRoomWord;
+  waiting_for_room_.push_back(std::move(waiting));
+  if (room_timer_ == 0) room_timer_ = deps_.reactor.after(kRoomRetry, [this] { startWaiting(); });
+}
+
+void ChunkService::startWaiting() {
+  room_timer_ = 0;
+  const TimePoint now = io::Reactor::now();
+  while (!waiting_for_room_.empty() && start(waiting_for_room_.front())) waiting_for_room_.pop_front();
+  while (!waiting_for_room_.empty() && waiting_for_room_.front().until <= now) {
+    roomless(waiting_for_room_.front());
+    waiting_for_room_.pop_front();
+  }
+  for (NeedsRoom& waiting : waiting_for_room_) {
+    const auto* peer = std::get_if<core::FetchFromPeer>(&waiting.action);
+    if (peer == nullptr || waiting.next_word > now) continue;
+    waiting.next_word = now + kRoomWord;
+    feed(core::Got{peer->fetch, 0});
+  }
+  if (!waiting_for_room_.empty()) room_timer_ = deps_.reactor.after(kRoomRetry, [this] { startWaiting(); });
+}
+
+void ChunkService::roomless(const NeedsRoom& waiting) {
+  const Error error{Code::Busy,
+                    "no room in the arena: everything in it is in use; read less at once or raise node.memory", 100};
+  std::visit(
+      Overloaded{[&](const core::FetchFromOrigin& a) { feed(core::OriginDone{a.fetch, error}); },
+                 [&](const core::FetchFromPeer& a) { feed(core::PeerSaid{a.fetch, a.attempt, core::Refused{error}}); }},
+      waiting.action);
 }
 
 void ChunkService::rearm() {

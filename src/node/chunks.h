@@ -6,7 +6,8 @@
 //
 // Fetches write straight into places reserved in the arena: from the origin with checksums computed here, granule by
 // granule while they are in the processor's cache; from a peer with the checksums that the peer sent and the channel
-// verified. A place that can't be reserved fails the fetch with Busy.
+// verified. A fetch for which there is no room waits its turn, in order, for at most `kRoomDeadline`; then it fails
+// with Busy. Meanwhile its peer isn't held to be silent.
 //
 // Threading: the node's loop. A Waiter must call left() before it goes away, unless it was refused or served whole.
 #pragma once
@@ -70,6 +71,11 @@ class ChunkService {
     SharedPlan plan;
     std::uint32_t index;
   };
+  struct NeedsRoom {
+    std::variant<core::FetchFromOrigin, core::FetchFromPeer> action;
+    TimePoint until;      // then: Busy
+    TimePoint next_word;  // to the core, that it isn't the peer's silence
+  };
   class Fetch;
   class OriginFetch;
   class PeerFetch;
@@ -77,8 +83,13 @@ class ChunkService {
   void feed(core::ServerEvent event);
   void drain();
   void act(const core::ServerAction& action);
-  void fetchFromOrigin(const core::FetchFromOrigin& a);
-  void fetchFromPeer(const core::FetchFromPeer& a);
+  // Started (or failed for good): true. No room: false.
+  bool fetchFromOrigin(const core::FetchFromOrigin& a);
+  bool fetchFromPeer(const core::FetchFromPeer& a);
+  bool start(const NeedsRoom& waiting);
+  void waitForRoom(NeedsRoom waiting);
+  void startWaiting();
+  void roomless(const NeedsRoom& waiting);
   void rearm();
   void dropIdleChunks();
 
@@ -95,6 +106,8 @@ class ChunkService {
   std::map<core::ChunkId, ChunkInfo> chunks_;  // of everything that core waits for or fetches
   std::unordered_map<core::FetchId, std::shared_ptr<OriginFetch>> origin_fetches_;
   std::unordered_map<core::FetchId, std::shared_ptr<PeerFetch>> peer_fetches_;
+  std::deque<NeedsRoom> waiting_for_room_;  // at most the core's fetches
+  io::TimerId room_timer_ = 0;
   io::TimerId timer_ = 0;
   TimePoint timer_due_ = kNever;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

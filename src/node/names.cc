@@ -54,6 +54,9 @@ bool NameService::owner(const Mount& mount, const std::string& path) const {
 }
 
 // ---- who waits ----
+//
+// An answer that sets off another fetch does so for those who revalidate: their fetch must start after they asked, and
+// reach the origin.
 
 template <class T>
 std::uint64_t NameService::await(Waiters<T>& waiters, TimePoint deadline, Callback<T> done) {
@@ -82,8 +85,8 @@ Error busy() {
 }
 }  // namespace
 
-void NameService::deliver(Names::Outcome outcome, const Error* error, bool ask_owner) {
-  if (outcome.fetch) fetchName(*outcome.fetch, ask_owner);
+void NameService::deliver(Names::Outcome outcome, const Error* error, Source source) {
+  if (outcome.fetch) fetchName(*outcome.fetch, source);
   for (auto& found : outcome.found) {
     if (found.answer->kind == NameAnswer::Kind::Absent)
       tell<Resolved>(name_waiters_, found.waiter,
@@ -94,8 +97,8 @@ void NameService::deliver(Names::Outcome outcome, const Error* error, bool ask_o
   for (auto waiter : outcome.refused) tell<Resolved>(name_waiters_, waiter, fail(error != nullptr ? *error : busy()));
 }
 
-void NameService::deliver(Pages::Outcome outcome, const Error* error, bool ask_owner) {
-  if (outcome.fetch) fetchPage(*outcome.fetch, ask_owner);
+void NameService::deliver(Pages::Outcome outcome, const Error* error, Source source) {
+  if (outcome.fetch) fetchPage(*outcome.fetch, source);
   for (auto& found : outcome.found) tell<Listed>(page_waiters_, found.waiter, Listed{found.answer, found.ttl});
   for (auto waiter : outcome.refused) tell<Listed>(page_waiters_, waiter, fail(error != nullptr ? *error : busy()));
 }
@@ -118,12 +121,12 @@ void NameService::resolve(Mount& mount, std::string path, ResolveOptions options
   auto outcome =
       names_.wanted(io::Reactor::now(), waiter, {mount.id, options.object_only, std::move(path)}, options.revalidate);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
-  deliver(std::move(outcome), nullptr, options.ask_owner);
+  deliver(std::move(outcome), nullptr, {.ask_owner = options.ask_owner, .revalidate = options.revalidate});
 }
 
-void NameService::fetchName(const NameKey& key, bool ask_owner) {
-  if (ask_owner && !owner(mountOf(key.mount), key.path))
-    nameFromOwner(key);
+void NameService::fetchName(const NameKey& key, Source source) {
+  if (source.ask_owner && !owner(mountOf(key.mount), key.path))
+    nameFromOwner(key, source.revalidate);
   else
     nameFromOrigin(key);
 }
@@ -191,15 +194,14 @@ void NameService::lookedUp(const NameKey& key, OriginLookup& lookup) {
   nameFetched(key, fail(lookup.head->error()), Duration{0});
 }
 
-void NameService::nameFromOwner(const NameKey& key) {
+void NameService::nameFromOwner(const NameKey& key, bool revalidate) {
   Mount& mount = mountOf(key.mount);
   auto request = std::make_shared<wire::pb::ResolveRequest>();
   request->set_mount(mount.name);
   request->add_paths(key.path);
   request->set_object_only(key.object_only);
   const TimePoint asked = io::Reactor::now();
-  // Whoever asks an owner couldn't use what it knew: the owner's own cache answers, unless it is asked to revalidate.
-  request->set_revalidate(false);
+  request->set_revalidate(revalidate);
   owners_.ask({.slot = core::slotOfPath(mount.name, key.path),
                .type = wire::MessageType::ResolveRequest,
                .message = std::move(request),
@@ -236,10 +238,10 @@ void NameService::ownersName(const NameKey& key, TimePoint asked, Bytes body) {
 void NameService::nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl) {
   if (!answer) {
     const Error error = std::move(answer.error());
-    return deliver(names_.failed(key), &error, false);
+    return deliver(names_.failed(key), &error, {});
   }
   const std::size_t bytes = sizeOf(*answer);
-  deliver(names_.answered(io::Reactor::now(), key, std::move(*answer), ttl, bytes), nullptr, false);
+  deliver(names_.answered(io::Reactor::now(), key, std::move(*answer), ttl, bytes), nullptr, {});
 }
 
 void NameService::forget(core::MountId mount, const std::string& path) {
@@ -257,11 +259,11 @@ void NameService::list(Mount& mount, std::string path, std::string cursor, std::
   auto outcome =
       pages_.wanted(io::Reactor::now(), waiter, {mount.id, raw, std::move(path), std::move(cursor), max}, false);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
-  deliver(std::move(outcome), nullptr, ask_owner);
+  deliver(std::move(outcome), nullptr, {.ask_owner = ask_owner, .revalidate = false});
 }
 
-void NameService::fetchPage(const PageKey& key, bool ask_owner) {
-  if (ask_owner && !owner(mountOf(key.mount), key.path))
+void NameService::fetchPage(const PageKey& key, Source source) {
+  if (source.ask_owner && !owner(mountOf(key.mount), key.path))
     pageFromOwner(key);
   else
     pageFromOrigin(key, key.max);
@@ -345,11 +347,11 @@ void NameService::ownersPage(const PageKey& key, TimePoint asked, Bytes body) {
 void NameService::pageFetched(const PageKey& key, Result<Listing> page, Duration ttl) {
   if (!page) {
     const Error error = std::move(page.error());
-    return deliver(pages_.failed(key), &error, false);
+    return deliver(pages_.failed(key), &error, {});
   }
   keepEntries(key, *page, ttl);
   const std::size_t bytes = sizeOf(*page);
-  deliver(pages_.answered(io::Reactor::now(), key, std::move(*page), ttl, bytes), nullptr, false);
+  deliver(pages_.answered(io::Reactor::now(), key, std::move(*page), ttl, bytes), nullptr, {});
 }
 
 // What a listing says about its names answers the questions about them.

@@ -114,18 +114,22 @@ class NameService {
   template <class T>
   void tell(Waiters<T>& waiters, std::uint64_t id, Result<T> result);
 
-  void deliver(Names::Outcome outcome, const Error* error, bool ask_owner);
-  void deliver(Pages::Outcome outcome, const Error* error, bool ask_owner);
+  struct Source {  // of a fetch that an outcome asks for
+    bool ask_owner = true;
+    bool revalidate = true;
+  };
+  void deliver(Names::Outcome outcome, const Error* error, Source source);
+  void deliver(Pages::Outcome outcome, const Error* error, Source source);
 
   struct OriginLookup;
-  void fetchName(const NameKey& key, bool ask_owner);
+  void fetchName(const NameKey& key, Source source);
   void nameFromOrigin(const NameKey& key);
   void lookedUp(const NameKey& key, OriginLookup& lookup);
-  void nameFromOwner(const NameKey& key);
+  void nameFromOwner(const NameKey& key, bool revalidate);
   void ownersName(const NameKey& key, TimePoint asked, Bytes body);
   void nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl);
 
-  void fetchPage(const PageKey& key, bool ask_owner);
+  void fetchPage(const PageKey& key, Source source);
   void pageFromOrigin(const PageKey& key, std::uint32_t max);
   void originPage(const PageKey& key, ViewCursor cursor, TimePoint asked, std::uint32_t max, origin::ListPage page);
   void pageFromOwner(const PageKey& key);

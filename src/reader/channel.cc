@@ -469,7 +469,10 @@ void Channel::Impl::answerRead(const wire::FrameHeader& header, Bytes body, bool
   const auto view = viewOf(header, *pending, body);
   if (!view) return connection_->badFrame(view.error());
   measure(*pending, view->head());
-  if (view->head().length > 0) takeBytes(*pending, *view, intact);
+  if (view->head().length > 0)
+    takeBytes(*pending, *view, intact);
+  else if (view->head().outcome == wire::ReadOutcome::Filling && !view->head().last())
+    pending->observer->filling(view->head().item);
   pending = find(id);
   if (pending != nullptr && view->head().last()) finishItem(*pending, header, *view);
   pending = find(id);

@@ -74,6 +74,8 @@ class ReadObserver {
   virtual void room(std::uint16_t item, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) = 0;
   // They are there and match their checksums (view.checksum(i), by piece).
   virtual void arrived(std::uint16_t item, const wire::ReadDataView& view) = 0;
+  // No bytes, but the node says that they are on their way.
+  virtual void filling(std::uint16_t /*item*/) {}
   // Once per item. Ok: all bytes that were asked for have arrived (none if kNoBytes). An item that came wrong is Error
   // with Corrupt, and its bytes are worth nothing.
   virtual void finished(std::uint16_t item, const ItemResult& result) = 0;

@@ -1,0 +1,93 @@
+// A connection of this process to one node: every question that a client may ask, about any mount.
+//
+// It has one I/O thread. Questions that fail because the node can't be reached, or is busy, are repeated with backoff
+// until their deadlines; a deadline of kNever is taken for a minute. mount() gives the Client of one mount.
+//
+// Threading: calls from any thread; callbacks on the I/O thread, exactly once, never inside the call. The destructor
+// fails what is open with Cancelled and joins; it must not be called from a callback.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "client/client.h"
+#include "io/socket.h"
+#include "wire/messages.h"
+
+namespace forebay::client {
+
+struct ResolveOptions {
+  bool object_only = false;  // an object of exactly this name, whatever else there is
+  bool revalidate = false;
+};
+
+struct ListOptions {
+  std::uint32_t max = 0;  // names of a page; 0: the node's choice
+  bool raw = false;       // as the origin has them
+};
+
+class NodeClient {
+ public:
+  // Connects when first used. InvalidArgument: no such address.
+  static Result<std::shared_ptr<NodeClient>> create(const io::Address& node, std::string name);
+  ~NodeClient();
+  NodeClient(const NodeClient&) = delete;
+  NodeClient& operator=(const NodeClient&) = delete;
+
+  // The frontend's view of one mount. It keeps the connection.
+  static std::unique_ptr<Client> mount(std::shared_ptr<NodeClient> node, std::string name);
+
+  void resolve(std::string mount, std::string path, ResolveOptions options, TimePoint deadline,
+               Callback<Attributes> done);
+  void list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,
+            Callback<DirectoryPage> done);
+  void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
+            Callback<std::size_t> done);
+  // Brings [offset, offset + length) into the cell, and no byte here: the number of bytes that are there now.
+  void warm(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
+            Callback<std::uint64_t> done);
+  void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
+  void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);
+  // Over a Unix socket only. The name under which it is mounted.
+  void addMount(const wire::pb::AddMountRequest& request, TimePoint deadline, Callback<std::string> done);
+
+ private:
+  class Impl;
+  explicit NodeClient(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+// For programs that wait: runs an asynchronous call and returns its result. Not on an I/O thread.
+//   const auto attributes = wait<Attributes>([&](auto done) { client.lookup(path, false, deadline, std::move(done));
+//   });
+template <class T, class Call>
+Result<T> wait(Call&& call);
+
+}  // namespace forebay::client
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+namespace forebay::client {
+
+template <class T, class Call>
+Result<T> wait(Call&& call) {
+  struct State {
+    std::mutex mutex;
+    std::condition_variable ready;
+    std::optional<Result<T>> result;
+  } state;
+  call([&state](Result<T> result) {
+    const std::lock_guard lock(state.mutex);
+    state.result = std::move(result);
+    state.ready.notify_one();
+  });
+  std::unique_lock lock(state.mutex);
+  state.ready.wait(lock, [&] { return state.result.has_value(); });
+  return std::move(*state.result);
+}
+
+}  // namespace forebay::client
