@@ -1,5 +1,6 @@
 #include "io/http_client.h"
 
+#include <csignal>
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <strings.h>
@@ -257,7 +258,12 @@ struct HttpCallbacks {
 HttpClient::HttpClient(Reactor& reactor, HttpClientOptions options) : reactor_(reactor), options_(std::move(options)) {}
 
 Result<std::unique_ptr<HttpClient>> HttpClient::create(Reactor& reactor, HttpClientOptions options) {
-  static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
+  static const CURLcode global = [] {
+    // OpenSSL writes to sockets without MSG_NOSIGNAL: a server that hangs up would end the process.
+    struct sigaction now{};
+    if (sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) std::signal(SIGPIPE, SIG_IGN);
+    return curl_global_init(CURL_GLOBAL_DEFAULT);
+  }();
   if (global != CURLE_OK)
     return fail(Code::Internal, fmt::format("libcurl doesn't start: {}", curl_easy_strerror(global)));
   std::unique_ptr<HttpClient> client(new HttpClient(reactor, std::move(options)));

@@ -16,6 +16,8 @@
 // A pooled connection may have died while it was idle. A request that got no byte on a reused connection is repeated
 // on another one without the receiver knowing (every method here is idempotent).
 //
+// The first client makes the process ignore SIGPIPE, unless something handles it.
+//
 // Threading: the reactor's loop only. receiver calls may start and cancel requests, and destroy receivers that were
 // cancelled; they must not destroy the client.
 // Bounds: `max_requests` at once (then Busy), `max_idle` idle connections, 64 KiB of response headers; a request has a

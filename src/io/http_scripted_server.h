@@ -76,6 +76,7 @@ class ScriptedReply {
     }
     close_ = true;
   }
+  std::string cipher() const { return tls_ != nullptr ? SSL_get_cipher_name(tls_) : ""; }
   bool stopping() const { return stopping_; }
   bool closed() const { return close_; }
 
