@@ -1,0 +1,68 @@
+// The real Cell: client::NodeClient, with calls that wait.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "cli/cell.h"
+#include "client/node_client.h"
+
+namespace forebay::cli {
+namespace {
+
+class NodeCell : public Cell {
+ public:
+  NodeCell(std::shared_ptr<client::NodeClient> node, Duration timeout) : node_(std::move(node)), timeout_(timeout) {}
+
+  Result<std::vector<Result<client::Attributes>>> resolve(const std::string& mount, std::span<const std::string> paths,
+                                                          bool object_only) override {
+    return client::wait<std::vector<Result<client::Attributes>>>([&](auto done) {
+      node_->resolveAll(mount, paths, {.object_only = object_only, .revalidate = false}, deadline(), std::move(done));
+    });
+  }
+  Result<client::DirectoryPage> list(const ObjectName& directory, const std::string& cursor, bool raw) override {
+    return client::wait<client::DirectoryPage>([&](auto done) {
+      node_->list(directory.mount, directory.path, cursor, {.max = 0, .raw = raw}, deadline(), std::move(done));
+    });
+  }
+  Result<std::size_t> read(const std::string&, const core::Plan& plan, std::uint64_t offset,
+                           MutableBytes into) override {
+    return client::wait<std::size_t>([&](auto done) { node_->read(plan, offset, into, deadline(), std::move(done)); });
+  }
+  Status warm(const std::string&, const core::Plan& plan, std::uint64_t offset, std::uint64_t length) override {
+    TRY(client::wait<std::uint64_t>(
+        [&](auto done) { node_->warm(plan, offset, length, deadline(), std::move(done)); }));
+    return {};
+  }
+  Result<client::Where> where(const ObjectName& object) override {
+    return client::wait<client::Where>(
+        [&](auto done) { node_->where(object.mount, object.path, deadline(), std::move(done)); });
+  }
+  Result<wire::pb::StatusReply> status(bool whole_cell) override {
+    return client::wait<wire::pb::StatusReply>(
+        [&](auto done) { node_->status(whole_cell, deadline(), std::move(done)); });
+  }
+
+ private:
+  TimePoint deadline() const { return io::Reactor::now() + timeout_; }
+  std::shared_ptr<client::NodeClient> node_;
+  const Duration timeout_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Cell>> connectCell(const ConnectOptions& options) {
+  auto node = TRY(client::NodeClient::create(options.address, fmt::format("forebay:{}", getpid())));
+  // One cheap question tells whether anybody is there, before a command starts on something longer.
+  constexpr Duration kFirstAnswer = 3s;
+  const auto answer = client::wait<wire::pb::StatusReply>([&](auto done) {
+    node->status(false, io::Reactor::now() + std::min(kFirstAnswer, options.timeout), std::move(done));
+  });
+  if (!answer) {
+    return fail(Code::Unavailable,
+                fmt::format("no node answers at {}: {}. Start one (`forebay node`, or `forebay mount URL DIR`), or say "
+                            "with --node where it is",
+                            options.address.text(), answer.error().message));
+  }
+  return std::make_unique<NodeCell>(std::move(node), options.timeout);
+}
+
+}  // namespace forebay::cli
