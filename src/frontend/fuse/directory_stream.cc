@@ -8,7 +8,8 @@ namespace forebay::fuse {
 
 void DirectoryStream::rewind() {
   anchors_.clear();
-  anchors_.emplace(0, "");
+  anchors_.emplace(0, Anchor{});
+  stride_ = 1;
   page_ = nullptr;
   end_ = UINT64_MAX;
 }
@@ -17,12 +18,12 @@ Place DirectoryStream::seek(std::uint64_t index) const {
   if (index >= end_) return EndOfDirectory{};
   if (page_ && index >= page_->first && index - page_->first < page_->entries.size()) return page_;
   const auto anchor = std::prev(anchors_.upper_bound(index));  // index 0 is always an anchor
-  return WantPage{.first = anchor->first, .cursor = anchor->second};
+  return WantPage{.first = anchor->first, .cursor = anchor->second.cursor};
 }
 
 Result<std::uint64_t> DirectoryStream::arrived(const WantPage& want, client::DirectoryPage page, TimePoint now) {
   const auto anchor = anchors_.find(want.first);
-  if (anchor == anchors_.end() || anchor->second != want.cursor) return 0;  // rewound meanwhile
+  if (anchor == anchors_.end() || anchor->second.cursor != want.cursor) return 0;  // rewound meanwhile
   if (!page.next_cursor.empty() && page.next_cursor == want.cursor)
     return fail(Code::Internal, "the listing's next page is the page itself");
 
@@ -34,8 +35,10 @@ Result<std::uint64_t> DirectoryStream::arrived(const WantPage& want, client::Dir
   if (page.next_cursor.empty()) {
     end_ = next;
   } else {
-    anchors_.insert_or_assign(next, page.next_cursor);  // of an empty page: its anchor moves on
-    thinAnchors();
+    const std::uint64_t number = anchor->second.page;
+    if (next != want.first && number % stride_ != 0) anchors_.erase(anchor);  // its page is at hand now
+    anchors_.insert_or_assign(next, Anchor{.cursor = page.next_cursor, .page = number + 1});
+    thinAnchors(next);
   }
   if (page.entries.empty()) return hidden;
   page_ = std::make_shared<const Page>(Page{.first = want.first,
@@ -45,13 +48,15 @@ Result<std::uint64_t> DirectoryStream::arrived(const WantPage& want, client::Dir
   return hidden;
 }
 
-void DirectoryStream::thinAnchors() {
+void DirectoryStream::thinAnchors(std::uint64_t keep) {
+  const auto dropOffStride = [&] {
+    std::erase_if(anchors_, [&](const auto& entry) { return entry.first != keep && entry.second.page % stride_ != 0; });
+  };
   if (anchors_.size() <= kMaxAnchors) return;
-  // Every second goes, but the first and the last: reading on needs it.
-  auto anchor = std::next(anchors_.begin());
-  while (anchor != anchors_.end() && std::next(anchor) != anchors_.end()) {
-    anchor = anchors_.erase(anchor);
-    if (anchor != anchors_.end()) ++anchor;
+  dropOffStride();  // left by seeks here and there
+  while (anchors_.size() > kMaxAnchors) {
+    stride_ *= 2;
+    dropOffStride();
   }
 }
 

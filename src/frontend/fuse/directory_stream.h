@@ -54,9 +54,14 @@ class DirectoryStream {
   void rewind();
 
  private:
-  void thinAnchors();
+  struct Anchor {
+    std::string cursor;
+    std::uint64_t page = 0;  // which page of the directory it is
+  };
+  void thinAnchors(std::uint64_t keep);
 
-  std::map<std::uint64_t, std::string> anchors_;  // index of a page's first name -> its cursor
+  std::map<std::uint64_t, Anchor> anchors_;  // by the index of a page's first name
+  std::uint64_t stride_ = 1;                 // every so many pages' anchors stay; doubled when there are too many
   std::shared_ptr<const Page> page_;
   std::uint64_t end_ = UINT64_MAX;  // names in all, once known
 };

@@ -223,7 +223,7 @@ class FakeClient final : public client::Client {
       names[at->second] = {.name = at->second, .size = 1, .version = "raw"};
 
     client::DirectoryPage page{.hidden = hidden_, .ttl = ttl_};
-    for (auto at = names.upper_bound(cursor); at != names.end(); ++at) {
+    for (auto at = cursor.empty() ? names.begin() : names.upper_bound(cursor); at != names.end(); ++at) {
       if (page.entries.size() == std::min(max, page_limit_)) {
         page.next_cursor = page.entries.back().name;
         break;

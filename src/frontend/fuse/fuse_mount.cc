@@ -218,11 +218,16 @@ Status FuseMount::unmount() {
 }
 
 Status FuseMount::takeAway() {
+  const std::lock_guard one_at_a_time(take_away_mutex_);
+  if (std::exchange(taken_away_, true)) return {};
   const TimePoint grace_ends = std::chrono::steady_clock::now() + options_.unmount_grace;
   for (;;) {
     const Status status = unmountThere(options_, false);
-    if (status || ended()) return {};  // or somebody else did it meanwhile
-    if (status.error().code != Code::Busy) return status;
+    if (status || ended() || !mountedAt(options_.mount_point)) return {};  // or somebody else did it meanwhile
+    if (status.error().code != Code::Busy) {
+      taken_away_ = false;
+      return status;
+    }
     if (std::chrono::steady_clock::now() >= grace_ends) break;
     std::this_thread::sleep_for(20ms);
   }

@@ -9,7 +9,8 @@
 // What users see. Files are 0444, directories 0555; a write is refused with EROFS. A name shows the version that the
 // options' consistency promises; a file that is open or mapped keeps its version's bytes, or gives EIO once those are
 // gone, never a mix. Every operation ends within Options::deadline: EIO, with a line in the log that says why. A dying
-// process (SIGKILL, Ctrl-C) is released at once. user.forebay.{version,cached_bytes,holders} are extended attributes.
+// process (SIGKILL, Ctrl-C) is released at once, but from an O_DIRECT read, which the kernel lets end first; other
+// signals disturb nothing. user.forebay.{version,cached_bytes,holders} are extended attributes.
 // Names that POSIX can't hold are not shown; they are counted, and logged once per directory.
 //
 // Memory: Options::reply_bytes of buffers, Options::max_nodes names (about), one page of names per open directory.
@@ -85,6 +86,8 @@ class FuseMount {
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::mutex take_away_mutex_;
+  bool taken_away_ = false;
   std::mutex finish_mutex_;
   bool finished_ = false;
 };

@@ -92,10 +92,10 @@ Result<Ended> runHelper(const Options& options, std::vector<std::string> argumen
   pid_t helper = 0;
   const int error = ::posix_spawnp(&helper, options.fusermount.c_str(), &settings.actions, &settings.attributes,
                                    argv.data(), environment.data());
-  if (error == ENOENT)
-    return fail(Code::Unsupported, fmt::format("{} is not there, which mounts for users who aren't root: install the "
-                                               "fuse3 package",
-                                               options.fusermount));
+  if (error == ENOENT || error == EACCES)  // EACCES also where a directory of PATH may not be searched
+    return fail(Code::Unsupported,
+                fmt::format("{} can't be run ({}), which mounts for users who aren't root: install the fuse3 package",
+                            options.fusermount, std::strerror(error)));
   if (error != 0) return failErrno(fmt::format("start {}", options.fusermount), error);
   write_end.reset();
 

@@ -25,14 +25,6 @@ std::int64_t wallClockNs() {
   return std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// Names come from an origin: no line break or terminal sequence of theirs reaches the log.
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, 1024));
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return out;
-}
-
 // Background requests are readahead: half of the buffers, so that what a program waits for finds one.
 std::uint16_t backgroundFor(std::uint64_t reply_bytes) {
   return static_cast<std::uint16_t>(std::clamp<std::uint64_t>(reply_bytes / kMaxRead / 2, 4, 512));
@@ -207,8 +199,7 @@ void Session::tick(TimePoint at) {
 
 void Session::endLate(Operation& op, int error, std::string_view why) {
   if (!why.empty())
-    warn(fmt::format("{} {}: {} of {} ms", opcodeName(op.ticket.opcode), printable(op.inode ? op.inode->path : op.path),
-                     why, toMs(options_.deadline)));
+    warn(op.ticket, op.inode ? op.inode->path : op.path, fmt::format("{} of {} ms", why, toMs(options_.deadline)));
   refuse(op.ticket, error);
   operations_.answered(op);
 }
@@ -271,8 +262,7 @@ void Session::refuse(const Ticket& ticket, int error) {
 
 void Session::refuse(const Ticket& ticket, std::string_view path, const Error& error) {
   // That a name doesn't exist is an answer, not trouble.
-  if (error.code != Code::NotFound)
-    warn(fmt::format("{} {}: {}", opcodeName(ticket.opcode), printable(path), error.text()));
+  if (error.code != Code::NotFound && !stopping_.load()) warn(ticket, path, error.text());
   refuse(ticket, errnoOf(error.code));
 }
 
@@ -284,11 +274,19 @@ void Session::refuseClaimed(Operation& op, const Error& error) {
   operations_.calledBack(op);
 }
 
+void Session::warn(const Ticket& ticket, std::string_view path, std::string_view why) {
+  // As the user sees it, in one line: names come from an origin and may hold line breaks or terminal sequences.
+  std::string file = childPath(options_.mount_point, path.substr(0, kMaxPath));
+  for (char& c : file)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  warn(fmt::format("{} {}: {}", opcodeName(ticket.opcode), file, why));
+}
+
 void Session::warn(std::string_view line) {
   const auto left_out = log_limit_.admit(now());
   if (!left_out) return;
   if (*left_out > 0) log::warn("fuse", "{} more lines were left out", *left_out);
-  log::warn("fuse", "{}: {}", options_.mount_point, line);
+  log::warn("fuse", "{}", line);
 }
 
 Operation* Session::begin(const Ticket& ticket, std::string_view path, std::shared_ptr<const Inode> inode) {
@@ -296,7 +294,7 @@ Operation* Session::begin(const Ticket& ticket, std::string_view path, std::shar
   if (op == nullptr) {
     refuse(ticket, inode ? inode->path : path,
            Error{.code = Code::DeadlineExceeded,
-                 .message = fmt::format("{} operations are waiting, and none ended", operations_.outstanding())});
+                 .message = fmt::format("{} operations wait already, and none ended", operations_.outstanding())});
     return nullptr;
   }
   op->path = path;

@@ -133,6 +133,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Claims and refuses; for callbacks.
   void refuseClaimed(Operation& op, const Error& error);
   void endLate(Operation& op, int error, std::string_view why);
+  void warn(const Ticket& ticket, std::string_view path, std::string_view why);
   void warn(std::string_view line);
 
   // An operation for a request that needs the client; null when it was refused because nothing became free.

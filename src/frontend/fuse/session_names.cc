@@ -332,9 +332,9 @@ void Session::reportHidden(const Inode& directory, std::uint64_t hidden) {
     if (hidden_reported_.size() >= kMaxHiddenReports || !hidden_reported_.insert(inodeNumber(directory)).second) return;
   }
   warn(
-      fmt::format("directory '{}' has {} names that a file system can't show (such as 'a//b', or an object beside a "
-                  "prefix of its name); the command line reads them",
-                  directory.path, hidden));
+      fmt::format("{} has {} names that a file system can't show (such as 'a//b', or an object beside a prefix of its "
+                  "name); the command line reads them",
+                  childPath(options_.mount_point, directory.path), hidden));
 }
 
 }  // namespace forebay::fuse
