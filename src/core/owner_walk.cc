@@ -64,8 +64,9 @@ WalkAction OwnerWalk::step(TimePoint now, const WalkEvent& event, const SlotMap&
   const bool ends_wait = std::holds_alternative<MapArrived>(event) || std::holds_alternative<WaitOver>(event);
   if (state_ != (ends_wait ? State::Waiting : State::Asking)) return Nothing{};
   if (ends_wait) return choose(now, map, peers);
-  if (std::holds_alternative<Lost>(event)) {
-    peers.failed(now, asked_);
+  const bool lost = std::holds_alternative<Lost>(event);
+  if (lost || std::holds_alternative<TooSlow>(event)) {
+    if (lost) peers.failed(now, asked_);
     lost_.push_back(asked_);
     return choose(now, map, peers);
   }

@@ -10,6 +10,8 @@
 //   Moved      the asked node is no owner under a newer map: pull that map, choose again (at most 2), then relay
 //   BusyThere  wait (its retry time, or backoff with jitter), then choose again
 //   Lost       couldn't be reached, or was silent for too long: it rests (Peers), choose again without it
+//   TooSlow    took longer than this question allows a node, though it may be well (its origin is slow): choose again
+//              without it. Nobody else stays away from it for that: who asks for bytes hears when they are on their way
 //   BadBytes   the bytes didn't match their checksum: choose again, at most `max_corrupt` times
 //   Refused    a final answer (Gone, NotFound, ...): the question fails with it
 //   Answered   the end
@@ -46,6 +48,7 @@ struct BusyThere {
   Duration retry_after;
 };
 struct Lost {};
+struct TooSlow {};
 struct BadBytes {};
 struct Refused {
   Error error;
@@ -53,7 +56,7 @@ struct Refused {
 struct Answered {};
 struct MapArrived {};  // the host has a newer map (give it by setMap)
 struct WaitOver {};
-using WalkEvent = std::variant<Moved, BusyThere, Lost, BadBytes, Refused, Answered, MapArrived, WaitOver>;
+using WalkEvent = std::variant<Moved, BusyThere, Lost, TooSlow, BadBytes, Refused, Answered, MapArrived, WaitOver>;
 
 // What to do next. Exactly one follows from each event that the walk is waiting for (after AskNode an answer or Lost,
 // after PullMap and WaitUntil MapArrived or WaitOver); Nothing from others: they are late, not wrong.

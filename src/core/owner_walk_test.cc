@@ -88,6 +88,13 @@ TEST_F(OwnerWalkTest, neverAsksAgainWhomItLostItself) {
   EXPECT_EQ(on(BadBytes{}), "ask b fallback");
 }
 
+TEST_F(OwnerWalkTest, leavesASlowNodeAloneWithoutTellingOthers) {
+  EXPECT_EQ(start(), "ask a");
+  EXPECT_EQ(on(TooSlow{}), "ask b fallback");
+  EXPECT_TRUE(peers_.usable(now_, kA));
+  EXPECT_EQ(on(BadBytes{}), "ask b fallback") << "not a again in this walk";
+}
+
 TEST_F(OwnerWalkTest, pullsANewerMapAndChoosesByIt) {
   EXPECT_EQ(start(kC), "ask a");
   EXPECT_EQ(on(Moved{2}), "pull 2 from a within 100ms");
@@ -208,7 +215,7 @@ TEST_F(OwnerWalkTest, asksABoundedNumberOfTimes) {
 }
 
 TEST_F(OwnerWalkTest, ignoresWhatItDoesNotWaitFor) {
-  const WalkEvent answers[] = {Moved{2}, BusyThere{}, Lost{}, BadBytes{}, Refused{}, Answered{}};
+  const WalkEvent answers[] = {Moved{2}, BusyThere{}, Lost{}, TooSlow{}, BadBytes{}, Refused{}, Answered{}};
   const WalkEvent ends_of_waits[] = {MapArrived{}, WaitOver{}};
   EXPECT_EQ(start(), "ask a");
   for (const auto& event : ends_of_waits) EXPECT_EQ(on(event), "nothing") << "while it asks";
