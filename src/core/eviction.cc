@@ -102,8 +102,18 @@ Placement Eviction::place(TimePoint now, const Want& want) {
   known->second.seen = true;
   known->second.last_seen = now;
   largest_chunk_ = std::max(largest_chunk_, want.chunk_bytes);
-  if (want.free_bytes >= want.bytes) return Placement::Owned;
+  if (want.free_bytes >= want.bytes && mayTake(now, want)) return Placement::Owned;
   return victim(now, Placement::Owned, want) ? Placement::Owned : Placement::Transit;
+}
+
+// Lending the transit copies' reserve while they use it would turn into replacement: a unit leaves for them, smaller
+// fills take its room, and so on round the data.
+bool Eviction::mayTake(TimePoint now, const Want& want) const {
+  if (!transit_seen_ || now - *transit_seen_ > options_.mount_idle) return true;
+  const std::uint64_t reserve = transitReserve();
+  const std::uint64_t spare = reserve > transit_.bytes ? reserve - transit_.bytes : 0;
+  if (want.free_bytes >= want.bytes + spare) return true;
+  return mountBytes(want.mount) + want.bytes <= share(now, want.mount);
 }
 
 std::uint64_t Eviction::transitReserve() const {
@@ -125,6 +135,7 @@ std::optional<Eviction::Victim> Eviction::overflow(Placement placement, const Wa
 std::optional<Eviction::Victim> Eviction::victim(TimePoint now, Placement placement, const Want& want) {
   const Ref transit = oldestFree(transit_);
   if (placement == Placement::Transit) {
+    transit_seen_ = now;
     // What was lent to mounts comes back first; their own share gives way only if no transit copy can.
     if (transit_.bytes + want.bytes <= transitReserve())
       if (auto lent = reclaim(now, {}, false)) return lent;
@@ -253,6 +264,7 @@ Eviction::Ref Eviction::insert(TimePoint now, MountId id, std::uint64_t fingerpr
   Entry& entry = entries_[ref];
   entry = Entry{.fingerprint = fingerprint, .last_touch = now, .mount = id};
   entry.queue = ownQueue(mount, placement);
+  if (entry.queue == Queue::Transit) transit_seen_ = now;
   if (entry.queue == Queue::Small && mount.ghosts.names.erase(fingerprint) != 0) entry.queue = Queue::Main;
   if (entry.queue == Queue::Small || entry.queue == Queue::Main) ++mount.entries;
   link(ref);

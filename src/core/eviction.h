@@ -93,6 +93,8 @@ class Eviction {
 
   // Where a new entry belongs: Owned if there is free room or somebody would leave for it, else Transit.
   Placement place(TimePoint now, const Want& want);
+  // Whether owned bytes may take free room now: beyond its share a mount leaves alone what transit copies come back to.
+  bool mayTake(TimePoint now, const Want& want) const;
   // Who must leave before `want` may be added as `placement`, though there may be room: transit copies over their
   // bound. Repeat until nobody.
   std::optional<Victim> overflow(Placement placement, const Want& want) const;
@@ -179,6 +181,7 @@ class Eviction {
   List transit_;
   std::uint64_t owned_bytes_ = 0;
   std::uint64_t largest_chunk_ = 0;  // ever wanted
+  std::optional<TimePoint> transit_seen_;
 };
 
 }  // namespace forebay::core

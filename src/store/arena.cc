@@ -251,16 +251,22 @@ detail::Unit* Arena::Impl::makeUnit(TimePoint now, Object& object, std::uint32_t
 }
 
 void Arena::Impl::hold(Unit& unit, std::uint32_t& count) {
-  if (!unit.inUse()) pinned_bytes += unit.charge;
+  if (!unit.inUse()) pinned_bytes += unit.charge + unit.passing_charge;
   ++count;
-  if (unit.object != nullptr) eviction.hold(unit.ref);
+  if (unit.object == nullptr) return;
+  eviction.hold(unit.ref);
+  if (unit.passing) eviction.hold(*unit.passing);
 }
 
 void Arena::Impl::release(Unit& unit, std::uint32_t& count) {
   assert(count != 0);
   --count;
-  if (!unit.inUse()) pinned_bytes -= unit.charge;
+  if (!unit.inUse()) pinned_bytes -= unit.charge + unit.passing_charge;
   if (unit.object != nullptr) eviction.release(unit.ref);
+  if (unit.passing) {
+    eviction.release(*unit.passing);
+    if (!unit.inUse() && unit.passing_charge == 0) endPassing(unit);
+  }
   if (unit.promotable && unit.views == 0) promoteWhole(unit);
   dropIfEmpty(unit);
   updateMetrics();
@@ -282,7 +288,8 @@ Result<Reservation> Arena::reserve(TimePoint now, const core::Plan& plan, const 
   impl.hold(*unit, unit->fills);
   const std::uint32_t base = unit->object->offsetInUnit(request.chunk) / kRun;
   const core::RunRange runs{base + request.runs.first, base + request.runs.end};
-  Impl::Filling filling{.now = now, .unit = *unit, .mount = plan.mount};
+  Impl::Filling filling{.now = now, .unit = *unit, .mount = plan.mount, .placement = unit->placement};
+  if (request.transit && unit->placement == Placement::Owned) impl.startPassing(filling);
   if (!impl.placeRuns(filling, runs)) {
     impl.abandon(*unit, runs);
     impl.release(*unit, unit->fills);

@@ -30,6 +30,7 @@ constexpr std::uint32_t kGranulesPerRun = core::kRun / core::kGranule;
 struct Extent {  // runs [first_run, first_run + runs) of a page, in slab memory
   SlabExtent place;
   std::uint8_t first_run = 0, runs = 0;
+  bool passing = false;  // belongs to the unit's passing entry
   std::uint8_t mask() const { return static_cast<std::uint8_t>(((1U << runs) - 1) << first_run); }
 };
 
@@ -46,6 +47,9 @@ struct PageState {
 };
 
 struct Object;
+// A unit whose mount's share is full may still be asked for runs that it lacks. They pass: they lie in slab extents of
+// their own, under a transit entry of their own, and leave without the unit. (If the whole unit became a transit copy,
+// random reads of a large dataset would replace its chunks all the time.)
 struct Unit {
   Object* object = nullptr;  // null once forgotten
   std::uint32_t index = 0;
@@ -55,7 +59,9 @@ struct Unit {
   std::uint32_t views = 0, fills = 0;
   std::uint64_t start = 0;   // in the object
   std::uint32_t length = 0;  // bytes that it can hold
-  std::uint64_t charge = 0;  // bytes of pages and extents
+  std::uint64_t charge = 0;  // bytes of pages and extents, less what passes
+  std::optional<core::Eviction::Ref> passing;
+  std::uint64_t passing_charge = 0;
   std::shared_ptr<ObjectRegion> region;
   std::vector<PageState> pages;
   std::vector<std::uint32_t> crcs;  // by granule
@@ -107,7 +113,9 @@ struct Arena::Impl {
     TimePoint now;
     Unit& unit;
     core::MountId mount;
+    core::Placement placement;
     std::uint64_t evicted = 0;
+    bool passing() const { return placement == core::Placement::Transit && unit.placement == core::Placement::Owned; }
   };
 
   // --- index (arena.cc)
@@ -143,7 +151,12 @@ struct Arena::Impl {
   void respectTransit(Filling& filling, std::uint64_t bytes);
   bool shed(Unit& unit);
   bool tryRegionPage(Unit& unit, std::size_t page, std::uint64_t limit);
-  bool tryExtent(Unit& unit, std::size_t page, std::uint8_t first_run, std::uint8_t runs);
+  bool tryExtent(Filling& filling, std::size_t page, std::uint8_t first_run, std::uint8_t runs);
+  bool mayTake(const Filling& filling, std::uint64_t bytes) const;
+  core::Eviction::Want wantOf(const Filling& filling, std::uint64_t bytes) const;
+  void startPassing(Filling& filling);
+  void dropPassing(Unit& unit);
+  void endPassing(Unit& unit);
   std::optional<SlabExtent> trySlab(std::uint32_t wanted);
   void freeExtent(Unit& unit, PageState& page, std::size_t i);
   void freeRegionPage(Unit& unit, std::size_t page);
@@ -152,14 +165,16 @@ struct Arena::Impl {
   void promoteWhole(Unit& unit);
   bool vacatePage();
   bool moveAway(std::uint32_t slab_page);
-  void charge(Unit& unit, std::int64_t delta);
+  void charge(Unit& unit, std::int64_t delta, bool passing = false);
   void tidy(Unit& unit);
   void freeMemory(Unit& unit);
   void dropRegion(std::shared_ptr<ObjectRegion>& region);
   void dropUnusedRegion(Unit& unit);
   void refreshOutside();
   void evict(core::Eviction::Victim victim);
-  std::uint64_t removeUnit(Unit& unit, core::LeaveReason reason);
+  void detach(Unit& unit, bool left_for_room);
+  void countLeft(core::LeaveReason reason, std::uint64_t bytes);
+  void removeUnit(Unit& unit, core::LeaveReason reason);
   void removeObject(Object& object, core::LeaveReason reason);
   void dropIfEmpty(Unit& unit);
   std::byte* addressOf(const Unit& unit, std::uint32_t run) const;

@@ -61,10 +61,10 @@ void Arena::Impl::refreshOutside() {
   outside_bytes = all > region_bytes ? all - region_bytes : 0;
 }
 
-void Arena::Impl::charge(Unit& unit, std::int64_t delta) {
-  unit.charge += static_cast<std::uint64_t>(delta);
+void Arena::Impl::charge(Unit& unit, std::int64_t delta, bool passing) {
+  (passing ? unit.passing_charge : unit.charge) += static_cast<std::uint64_t>(delta);
   if (unit.inUse()) pinned_bytes += static_cast<std::uint64_t>(delta);
-  if (unit.object != nullptr) eviction.charge(unit.ref, delta);
+  if (unit.object != nullptr) eviction.charge(passing ? *unit.passing : unit.ref, delta);
 }
 
 // ---- taking memory
@@ -117,7 +117,8 @@ std::optional<SlabExtent> Arena::Impl::trySlab(std::uint32_t wanted) {
   return std::nullopt;
 }
 
-bool Arena::Impl::tryExtent(Unit& unit, std::size_t page, std::uint8_t first_run, std::uint8_t runs) {
+bool Arena::Impl::tryExtent(Filling& filling, std::size_t page, std::uint8_t first_run, std::uint8_t runs) {
+  Unit& unit = filling.unit;
   std::uint64_t bytes = 0;
   for (std::uint32_t run = first_run; run < std::uint32_t{first_run} + runs; ++run)
     bytes += unit.runLength(static_cast<std::uint32_t>(page) * kRunsPerPage + run);
@@ -128,19 +129,20 @@ bool Arena::Impl::tryExtent(Unit& unit, std::size_t page, std::uint8_t first_run
     index_bytes -= kExtentCost;
     return false;
   }
-  unit.pages[page].extents.push_back({*place, first_run, runs});
+  unit.pages[page].extents.push_back({*place, first_run, runs, filling.passing()});
   slab_owners[{place->page, place->first}] = &unit;
-  charge(unit, static_cast<std::int64_t>(place->bytes()));
+  charge(unit, static_cast<std::int64_t>(place->bytes()), filling.passing());
   return true;
 }
 
 void Arena::Impl::freeExtent(Unit& unit, PageState& page, std::size_t i) {
   const SlabExtent place = page.extents[i].place;
+  const bool passing = page.extents[i].passing;
   slab_owners.erase({place.page, place.first});
   slab->allocator().free(place);
   page.extents.erase(page.extents.begin() + static_cast<std::ptrdiff_t>(i));
   index_bytes -= kExtentCost;
-  charge(unit, -static_cast<std::int64_t>(place.bytes()));
+  charge(unit, -static_cast<std::int64_t>(place.bytes()), passing);
 }
 
 void Arena::Impl::freeRegionPage(Unit& unit, std::size_t page) {
@@ -169,10 +171,10 @@ bool Arena::Impl::placeRuns(Filling& filling, core::RunRange runs) {
 bool Arena::Impl::placePage(Filling& filling, std::size_t number, std::uint8_t wanted) {
   Unit& unit = filling.unit;
   // A page that this fill makes whole goes to its region at once, with what it has so far.
-  while (unit.views == 0 && unit.pages[number].reserved == 0 && !unit.pages[number].in_region &&
+  while (!filling.passing() && unit.views == 0 && unit.pages[number].reserved == 0 && !unit.pages[number].in_region &&
          (unit.pages[number].present | wanted) == unit.allRuns(number) && mayHaveRegion(unit)) {
     respectTransit(filling, kPage);
-    if (promote(unit, number, usual())) break;
+    if (mayTake(filling, kPage) && promote(unit, number, usual())) break;
     if (!evictFor(filling, kPage)) break;
   }
   unit.pages[number].reserved |= wanted;  // before anything is evicted for it: shed() keeps what is reserved
@@ -186,49 +188,90 @@ bool Arena::Impl::placePage(Filling& filling, std::size_t number, std::uint8_t w
 }
 
 bool Arena::Impl::placeGroup(Filling& filling, std::size_t page, std::uint8_t first_run, std::uint8_t runs) {
-  const std::uint64_t bytes = std::uint64_t{runs} * kRun;
+  const std::uint64_t bytes = std::min<std::uint64_t>(std::uint64_t{runs} * kRun, roundUp(filling.unit.length, kUnit));
   for (;;) {
-    respectTransit(filling, std::min<std::uint64_t>(bytes, filling.unit.length));
-    if (tryExtent(filling.unit, page, first_run, runs)) return true;
-    if (runs > 1 && tryExtent(filling.unit, page, first_run, 1)) return true;  // the caller comes back for the rest
+    respectTransit(filling, bytes);
+    if (mayTake(filling, bytes) && tryExtent(filling, page, first_run, runs)) return true;
+    if (runs > 1 && mayTake(filling, kRun) && tryExtent(filling, page, first_run, 1))
+      return true;  // the caller comes back for the rest
     if (!evictFor(filling, bytes)) return false;
   }
 }
 
-void Arena::Impl::respectTransit(Filling& filling, std::uint64_t bytes) {
-  const core::Eviction::Want want{.mount = filling.mount, .bytes = bytes, .chunk_bytes = filling.unit.length};
-  while (auto victim = eviction.overflow(filling.unit.placement, want)) evict(*victim);
+core::Eviction::Want Arena::Impl::wantOf(const Filling& filling, std::uint64_t bytes) const {
+  return {.mount = filling.mount, .bytes = bytes, .chunk_bytes = filling.unit.length, .free_bytes = freeBytes()};
 }
 
-// One step towards room: somebody leaves, or the unit becomes a transit copy. False: nothing more can be done.
+bool Arena::Impl::mayTake(const Filling& filling, std::uint64_t bytes) const {
+  return filling.placement == Placement::Transit || eviction.mayTake(filling.now, wantOf(filling, bytes));
+}
+
+void Arena::Impl::respectTransit(Filling& filling, std::uint64_t bytes) {
+  const core::Eviction::Want want = wantOf(filling, bytes);
+  while (auto victim = eviction.overflow(filling.placement, want)) evict(*victim);
+}
+
+// One step towards room: somebody leaves, or what is filled becomes a transit copy. False: nothing more can be done.
 bool Arena::Impl::evictFor(Filling& filling, std::uint64_t bytes) {
   Unit& unit = filling.unit;
   // Regions that others hold give nothing back at once: never empty the arena for one fill.
   if (filling.evicted > std::max<std::uint64_t>(64 * kMiB, 8 * unit.length)) return false;
-  const core::Eviction::Want want{
-      .mount = filling.mount, .bytes = bytes, .chunk_bytes = unit.length, .free_bytes = freeBytes()};
-  if (auto victim = eviction.victim(filling.now, unit.placement, want)) {
-    filling.evicted += by_ref[victim->ref]->charge;
+  if (auto victim = eviction.victim(filling.now, filling.placement, wantOf(filling, bytes))) {
+    const Unit& leaving = *by_ref[victim->ref];
+    filling.evicted += victim->ref == leaving.ref ? leaving.charge : leaving.passing_charge;
     evict(*victim);
     return true;
   }
-  if (unit.placement == Placement::Owned) {
-    eviction.move(unit.ref, Placement::Transit);
-    unit.placement = Placement::Transit;
+  if (filling.placement == Placement::Owned) {
     countNotAdmitted();
+    startPassing(filling);
     return true;
   }
   return shed(unit);
 }
 
+// ---- runs that pass
+
+void Arena::Impl::startPassing(Filling& filling) {
+  Unit& unit = filling.unit;
+  filling.placement = Placement::Transit;
+  if (unit.charge == 0) {  // nothing of it belongs to the share yet: all of it is a transit copy
+    eviction.move(unit.ref, Placement::Transit);
+    unit.placement = Placement::Transit;
+    return;
+  }
+  if (unit.passing) return;
+  unit.passing = eviction.insert(filling.now, filling.mount, 0, Placement::Transit);
+  if (by_ref.size() <= *unit.passing) by_ref.resize(*unit.passing + 1);
+  by_ref[*unit.passing] = &unit;
+  for (std::uint32_t i = 0; i < unit.views + unit.fills; ++i) eviction.hold(*unit.passing);
+}
+
+void Arena::Impl::dropPassing(Unit& unit) {
+  for (PageState& page : unit.pages)
+    for (std::size_t e = page.extents.size(); e-- > 0;) {
+      if (!page.extents[e].passing) continue;
+      page.present &= static_cast<std::uint8_t>(~page.extents[e].mask());
+      freeExtent(unit, page, e);
+    }
+  endPassing(unit);
+}
+
+void Arena::Impl::endPassing(Unit& unit) {
+  assert(unit.passing && unit.passing_charge == 0);
+  eviction.remove(*unit.passing, false);
+  by_ref[*unit.passing] = nullptr;
+  unit.passing.reset();
+}
+
 // The last resort of a unit that alone is larger than what it may take: its own older runs.
 bool Arena::Impl::shed(Unit& unit) {
   if (unit.views != 0 || unit.fills != 1) return false;
-  const std::uint64_t before = unit.charge;
+  const std::uint64_t before = unit.charge + unit.passing_charge;
   for (PageState& page : unit.pages)
     if (page.reserved == 0) page.present = 0;
   tidy(unit);
-  const std::uint64_t freed = before - unit.charge;
+  const std::uint64_t freed = before - unit.charge - unit.passing_charge;
   evicted_bytes += freed;
   evicted_bytes_by[static_cast<std::size_t>(LeaveReason::Shed)]->add(freed);
   return freed != 0;
@@ -278,6 +321,8 @@ void Arena::Impl::promoteWhole(Unit& unit) {
   for (std::size_t i = 0; i < unit.pages.size(); ++i) {
     const PageState& page = unit.pages[i];
     if (page.in_region || page.reserved != 0 || page.present != unit.allRuns(i)) continue;
+    if (std::any_of(page.extents.begin(), page.extents.end(), [](const Extent& extent) { return extent.passing; }))
+      continue;
     if (unit.views != 0) {
       unit.promotable = true;  // its last reader's end comes back here
       return;
@@ -374,6 +419,11 @@ void Arena::Impl::dropRegion(std::shared_ptr<ObjectRegion>& region) {
 
 void Arena::Impl::evict(core::Eviction::Victim victim) {
   Unit& unit = *by_ref[victim.ref];
+  if (victim.ref != unit.ref) {
+    countLeft(victim.reason, unit.passing_charge);
+    dropPassing(unit);
+    return;
+  }
   // What ever left the node is never punched: its object leaves whole.
   if (unit.region != nullptr && unit.region->everLeft()) {
     removeObject(*unit.object, victim.reason);
@@ -382,12 +432,10 @@ void Arena::Impl::evict(core::Eviction::Victim victim) {
   removeUnit(unit, victim.reason);
 }
 
-std::uint64_t Arena::Impl::removeUnit(Unit& unit, LeaveReason reason) {
-  const std::uint64_t bytes = unit.charge;
+void Arena::Impl::removeUnit(Unit& unit, LeaveReason reason) {
+  const std::uint64_t bytes = unit.charge + unit.passing_charge;
   Object& object = *unit.object;
-  eviction.remove(unit.ref, reason != LeaveReason::Forgotten);
-  by_ref[unit.ref] = nullptr;
-  unit.object = nullptr;
+  detach(unit, reason != LeaveReason::Forgotten);
   auto node = object.units.extract(unit.index);
   if (unit.inUse()) {
     forgotten.emplace(&unit, std::move(node.mapped()));
@@ -401,11 +449,25 @@ std::uint64_t Arena::Impl::removeUnit(Unit& unit, LeaveReason reason) {
   } else if (object.region != nullptr && object.region->pages() == 0) {
     dropRegion(object.region);
   }
+  countLeft(reason, bytes);
+}
+
+// From here on policy knows nothing of the unit; its memory stays until it is freed.
+void Arena::Impl::detach(Unit& unit, bool left_for_room) {
+  eviction.remove(unit.ref, left_for_room);
+  by_ref[unit.ref] = nullptr;
+  unit.object = nullptr;
+  if (!unit.passing) return;
+  eviction.remove(*unit.passing, false);
+  by_ref[*unit.passing] = nullptr;
+  unit.passing.reset();
+}
+
+void Arena::Impl::countLeft(LeaveReason reason, std::uint64_t bytes) {
   evicted_bytes += bytes;
   ++evicted_units;
   evicted_bytes_by[static_cast<std::size_t>(reason)]->add(bytes);
   evicted_by[static_cast<std::size_t>(reason)]->add();
-  return bytes;
 }
 
 void Arena::Impl::removeObject(Object& object, LeaveReason reason) {
@@ -423,10 +485,8 @@ void Arena::Impl::dropIfEmpty(Unit& unit) {
   const bool holds_any = std::any_of(unit.pages.begin(), unit.pages.end(), [](const auto& p) { return !p.empty(); });
   if (holds_any) return;
   Object& object = *unit.object;
-  eviction.remove(unit.ref, false);
-  by_ref[unit.ref] = nullptr;
-  auto node = object.units.extract(unit.index);
-  unit.object = nullptr;
+  detach(unit, false);
+  const auto node = object.units.extract(unit.index);
   freeMemory(unit);
   if (object.units.empty()) {
     dropRegion(object.region);

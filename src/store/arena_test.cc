@@ -256,6 +256,30 @@ TEST_P(ArenaTest, datasetLargerThanTheArenaKeepsWhatCameFirst) {
   EXPECT_GT(arena->stats().not_admitted, 0U);
 }
 
+// Random small reads fetch runs, not chunks; each epoch reads each run once.
+TEST_P(ArenaTest, datasetReadInRandomRunsKeepsItsHits) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan plan = planOf(1, 128 * kMiB, 22);
+  Random random(11);
+  for (int epoch = 0; epoch < 4; ++epoch) {
+    std::vector<std::uint32_t> order(512);
+    for (std::uint32_t i = 0; i < 512; ++i) order[i] = i;
+    for (std::uint32_t i = 511; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+    int hits = 0;
+    for (std::uint32_t n : order) {
+      now_ += 1s;
+      const std::uint32_t chunk = n / 16, run = n % 16;
+      if (arena->view(now_, plan.key, chunk, run * core::kRun, 100)) {
+        ++hits;
+        continue;
+      }
+      const Status loaded = load(*arena, plan, chunk, {run, run + 1});
+      ASSERT_TRUE(loaded) << loaded.error().text();
+    }
+    if (epoch > 0) EXPECT_GE(hits, 210) << "of 512, with room for 240";
+  }
+}
+
 TEST_P(ArenaTest, servesChunksThatAreLargerThanItself) {
   auto arena = ARENA_OR_SKIP(16 * kMiB);
   const Plan plan = planOf(1, 3ULL << 30, 26);
@@ -526,7 +550,8 @@ class Chaos {
 };
 
 TEST_P(ArenaTest, survivesAnything) {
-  const std::uint64_t first = 1;
+  const char* from = std::getenv("FOREBAY_SEED");  // for long runs, and to repeat one
+  const std::uint64_t first = from == nullptr ? 1 : std::strtoull(from, nullptr, 10);
   for (std::uint64_t seed = first; seed < first + 6; ++seed) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed);
     const std::uint64_t capacity = (16ULL << (seed % 3)) * kMiB;
