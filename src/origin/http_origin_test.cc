@@ -93,12 +93,12 @@ class HttpOriginTest : public testing::Test {
              std::string version = "v1") {
     io::Awaited<Status> result;
     loop_.in([&] {
-      bool inside = true;
-      origin_->get("x", version, offset, length, sink, io::Reactor::now() + time, [&](Status s) {
-        EXPECT_FALSE(inside) << "a callback must not run inside its call";
+      const auto inside = std::make_shared<bool>(true);
+      origin_->get("x", version, offset, length, sink, io::Reactor::now() + time, [&, inside](Status s) {
+        EXPECT_FALSE(*inside) << "a callback must not run inside its call";
         result.give(std::move(s));
       });
-      inside = false;
+      *inside = false;
     });
     return result.wait();
   }
