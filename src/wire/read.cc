@@ -110,7 +110,7 @@ Status encodeRead(std::span<const ReadObject> objects, std::span<const ReadItem>
   std::byte* const text = to.data() + head;
   std::uint32_t at = 0;
   const auto append = [&](std::string_view s) {
-    std::memcpy(text + at, s.data(), s.size());
+    std::ranges::copy(bytesOf(s), text + at);
     at += static_cast<std::uint32_t>(s.size());
   };
   for (const ReadObject& object : objects) {
@@ -226,7 +226,7 @@ Status encodeReadData(const ReadData& data, const ReadDataLists& lists, std::vec
   p += kReadDataHead;
   for (const std::uint32_t checksum : lists.checksums) storeLe(p, checksum), p += 4;
   for (const core::NodeId peer : lists.peers) storeLe(p, peer), p += 4;
-  std::memcpy(p, message.data(), message.size());
+  std::ranges::copy(bytesOf(message), p);
   return {};
 }
 
