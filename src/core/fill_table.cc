@@ -24,7 +24,8 @@ FillTable::Outcome FillTable::wanted(WaiterId waiter, ChunkId chunk_id, RunRange
   Outcome out;
   Chunk& chunk = chunks_[chunk_id];
   const auto gaps = missing(chunk, runs, present, chunk_runs);
-  if (waiters_.size() >= limits_.max_waiters || fetches_.size() + gaps.size() > limits_.max_fetches) {
+  // Not `size + gaps > max`: a request with more gaps than that would be refused for ever, by an idle node too.
+  if (waiters_.size() >= limits_.max_waiters || (!gaps.empty() && fetches_.size() >= limits_.max_fetches)) {
     out.refused.push_back(waiter);
     dropIfIdle(chunk_id);
     return out;

@@ -12,7 +12,8 @@
 // more, is taken for a scan: its fetch goes on to the next run that is there or on its way, or to the chunk's end. Any
 // other request fetches only the runs it touches, so a cold random 4 KiB read costs 256 KiB, not 8 MiB.
 //
-// Bounds: `max_fetches` at once, `max_waiters` in all; beyond them a reader is told Busy.
+// Bounds: `max_fetches` at once, `max_waiters` in all; beyond them a reader is told Busy. The last request that is let
+// in may have several gaps (128 at most), and exceed `max_fetches` by those.
 // Threading: none. The owner calls from one thread at a time. Cost: O(waiters of the chunk) per event.
 #pragma once
 

@@ -71,5 +71,18 @@ TEST(Sim, aSlowOriginIsAskedOnceAllTheSame) {
   }
 }
 
+// A request with more gaps than a node may fetch at once was told Busy for ever, also by an idle node.
+TEST(Sim, aRequestWithManyGapsIsNotBusyForEver) {
+  const Trouble slow{.slow_origin = true, .small_arenas = true, .few_fetches = true};
+  expectWell(run(2221, slow), slow);
+  const Trouble lossy{.slow_network = true,
+                      .loss = true,
+                      .spoiled_bytes = true,
+                      .pauses = true,
+                      .slow_origin = true,
+                      .few_fetches = true};
+  expectWell(run(2463, lossy), lossy);
+}
+
 }  // namespace
 }  // namespace forebay::sim
