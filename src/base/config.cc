@@ -407,6 +407,10 @@ Result<Document> parse(const Schema& schema, const Input& input) {
   return Parser(schema, input).run();
 }
 
+Result<Data> parseValue(const Key& key, const std::string& text) {
+  return fromText(key, text);
+}
+
 Status Problems::status() const {
   if (problems_.empty()) return {};
   const std::size_t told = std::min(problems_.size(), kMaxProblems);

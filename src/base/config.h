@@ -149,6 +149,8 @@ std::vector<Effective> effective(const Document& document);
 
 // What a key may be, for messages and documentation: "a size such as \"4GiB\", from 1MiB to 64MiB, a power of two".
 std::string allowedText(const Key& key);
+// A value as an override writes it, by the rules of its key. The message doesn't repeat the value.
+Result<Data> parseValue(const Key& key, const std::string& text);
 std::string valueText(const Data& data);
 std::string variableName(std::string_view table, std::string_view key, std::string_view label);
 
