@@ -22,7 +22,8 @@
 // as an entry in use is today.
 //
 // Pure and deterministic: no clock, no I/O, no iteration over hashed containers. One thread at a time.
-// Cost: O(1) per touch, O(mounts + entries in use that must be skipped) per victim. About 100 bytes an entry.
+// Cost: O(1) per touch, O(log ghosts) per entry of a hot mount, O(mounts + entries in use that must be skipped) per
+// victim. About 100 bytes an entry.
 #pragma once
 
 #include <array>
@@ -31,7 +32,6 @@
 #include <map>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -139,7 +139,7 @@ class Eviction {
   };
   struct Ghosts {  // names of what left a small queue, oldest first; a generation tells a stale name from a new one
     std::deque<std::pair<std::uint64_t, std::uint64_t>> order;  // fingerprint, generation
-    std::unordered_map<std::uint64_t, std::uint64_t> names;
+    std::map<std::uint64_t, std::uint64_t> names;
     std::uint64_t next_generation = 0;
   };
   struct Mount {

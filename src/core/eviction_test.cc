@@ -237,6 +237,18 @@ TEST(Transit, takesOnlyALittleFromAFullArena) {
   EXPECT_EQ(cache.eviction().mountBytes(kData), 975 * kChunk);
 }
 
+// What was lent and came back isn't lent again while transit copies use it: or every loan would replace a chunk.
+TEST(Transit, keepsItsReserveWhileItIsUsed) {
+  Cache cache = datasetCache(1000);
+  epoch(cache, kData, 0, 1000, nullptr);
+  const Eviction::Want want{.mount = kData, .bytes = kChunk, .chunk_bytes = kChunk, .free_bytes = 10 * kChunk};
+  EXPECT_TRUE(cache.eviction().mayTake(cache.now(), want)) << "no transit copy was ever seen";
+  cache.read(kData, 5000, true);
+  EXPECT_FALSE(cache.eviction().mayTake(cache.now(), want));
+  cache.pass(std::chrono::hours(1));
+  EXPECT_TRUE(cache.eviction().mayTake(cache.now(), want)) << "nor for an hour";
+}
+
 TEST(Holds, keepAnEntryWhateverHappens) {
   Cache cache = datasetCache(100);
   for (std::uint64_t chunk = 0; chunk < 100; ++chunk) cache.read(kHot, chunk);

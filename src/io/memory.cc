@@ -118,8 +118,8 @@ void readLimit(const std::string& root, const std::string& directory, const char
   const auto text = readText(root + directory + "/" + file);
   if (!text) return;  // the root cgroup has no such file; a level that can't be read limits nothing that we know
   const auto limit = parseNumber(*text);  // "max": none
-  if (!limit || (tightest.bytes && *limit >= *tightest.bytes)) return;
-  tightest.bytes = *limit;
+  if (!limit || *limit >= tightest.bytes.value_or(UINT64_MAX)) return;
+  tightest.bytes = limit;
   tightest.directory = directory;
 }
 

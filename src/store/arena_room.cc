@@ -29,7 +29,7 @@ std::uint64_t Arena::Impl::used() const {
 // One page is kept for promotions: moving a page from slabs to its region needs both places for a moment.
 std::uint64_t Arena::Impl::usual() const {
   const std::uint64_t capacity = arena.options_.capacity_bytes;
-  return capacity >= 16 * kPage ? capacity - kPage : capacity;
+  return capacity >= std::uint64_t{16} * kPage ? capacity - kPage : capacity;
 }
 
 std::uint64_t Arena::Impl::entryCapacity() const {
@@ -215,7 +215,7 @@ void Arena::Impl::respectTransit(Filling& filling, std::uint64_t bytes) {
 bool Arena::Impl::evictFor(Filling& filling, std::uint64_t bytes) {
   Unit& unit = filling.unit;
   // Regions that others hold give nothing back at once: never empty the arena for one fill.
-  if (filling.evicted > std::max<std::uint64_t>(64 * kMiB, 8 * unit.length)) return false;
+  if (filling.evicted > std::max(64 * kMiB, std::uint64_t{8} * unit.length)) return false;
   if (auto victim = eviction.victim(filling.now, filling.placement, wantOf(filling, bytes))) {
     const Unit& leaving = *by_ref[victim->ref];
     filling.evicted += victim->ref == leaving.ref ? leaving.charge : leaving.passing_charge;

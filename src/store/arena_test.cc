@@ -34,10 +34,12 @@ Plan planOf(std::uint64_t id, std::uint64_t size, std::uint32_t chunk_bits = 23,
 // What an object's bytes are: any granule of any object differs from any other.
 void writeExpected(const Plan& plan, std::uint64_t offset, MutableBytes into) {
   const std::uint64_t seed = hash64(plan.path);
-  std::uint64_t word = mix64(seed + offset / 8);
-  for (std::size_t i = 0; i < into.size(); ++i, ++offset) {
-    if (offset % 8 == 0) word = mix64(seed + offset / 8);
-    into[i] = static_cast<std::byte>(word >> (offset % 8 * 8));
+  for (std::size_t i = 0; i < into.size();) {
+    const std::uint64_t word = mix64(seed + offset / 8);
+    const std::size_t skip = offset % 8, take = std::min(8 - skip, into.size() - i);
+    std::memcpy(into.data() + i, reinterpret_cast<const std::byte*>(&word) + skip, take);
+    i += take;
+    offset += take;
   }
 }
 
@@ -552,13 +554,13 @@ class Chaos {
 TEST_P(ArenaTest, survivesAnything) {
   const char* from = std::getenv("FOREBAY_SEED");  // for long runs, and to repeat one
   const std::uint64_t first = from == nullptr ? 1 : std::strtoull(from, nullptr, 10);
-  for (std::uint64_t seed = first; seed < first + 6; ++seed) {
+  for (std::uint64_t seed = first; seed < first + 4; ++seed) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed);
     const std::uint64_t capacity = (16ULL << (seed % 3)) * kMiB;
     auto arena = ARENA_OR_SKIP(capacity, seed % 2 == 0 ? 0 : 5);
     const std::uint64_t index_before = arena->stats().index_bytes;
     Chaos chaos(*arena, seed, capacity);
-    for (int i = 0; i < 1500; ++i) {
+    for (int i = 0; i < 1000; ++i) {
       now_ += 200ms;
       chaos.step(now_);
       const ArenaStats stats = arena->stats();

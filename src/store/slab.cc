@@ -123,20 +123,19 @@ Result<std::unique_ptr<SlabRegion>> SlabRegion::create(std::uint64_t max_bytes) 
   // 2 MiB alignment, so that the kernel can give 2 MiB pages: map more, keep the aligned part.
   void* wide = ::mmap(nullptr, size + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (wide == MAP_FAILED) return failErrno("reserve addresses for the arena's slabs", errno);
-  const auto start = roundUp(reinterpret_cast<std::uintptr_t>(wide), kPage);
-  void* aligned = reinterpret_cast<void*>(start);
+  const std::size_t before = kPage - reinterpret_cast<std::uintptr_t>(wide) % kPage;  // 1 to kPage
+  std::byte* aligned = static_cast<std::byte*>(wide) + before;
   if (::mmap(aligned, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd.get(), 0) == MAP_FAILED) {
     const int error = errno;
     ::munmap(wide, size + kPage);
     return failErrno("map the arena's slabs", error);
   }
-  const auto before = start - reinterpret_cast<std::uintptr_t>(wide);
-  if (before != 0) ::munmap(wide, before);
-  if (before != kPage) ::munmap(reinterpret_cast<void*>(start + size), kPage - before);
+  ::munmap(wide, before);
+  if (before != kPage) ::munmap(aligned + size, kPage - before);
   ::madvise(aligned, size, MADV_HUGEPAGE);  // refused where the machine gives none: then 4 KiB pages, reused
   ::madvise(aligned, size, MADV_DONTDUMP);  // a core file must not hold the cache, nor the data
-  auto region = std::unique_ptr<SlabRegion>(
-      new SlabRegion(std::move(fd), static_cast<std::byte*>(aligned), static_cast<std::uint32_t>(size / kPage)));
+  auto region =
+      std::unique_ptr<SlabRegion>(new SlabRegion(std::move(fd), aligned, static_cast<std::uint32_t>(size / kPage)));
   if (::fcntl(region->fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
     return failErrno("seal the arena's slabs", errno);
   return region;
