@@ -103,13 +103,12 @@ install_versitygw() {
 
 install() {
   local what
-  for what in "${@:-azurite versitygw}"; do
-    for what in $what; do
-      case $what in
-        azurite | versitygw) with_lock "install_$what" ;;
-        *) die "install: '$what' is neither azurite nor versitygw" ;;
-      esac
-    done
+  (($#)) || set -- azurite versitygw
+  for what; do
+    case $what in
+      azurite | versitygw) with_lock "install_$what" ;;
+      *) die "install: '$what' is neither azurite nor versitygw" ;;
+    esac
   done
 }
 

@@ -129,11 +129,11 @@ Status Admin::changeSettings(const json::value& body) {
 
 Result<json::value> Admin::addFaults(const json::value& body) {
   json::array ids;
-  TRY(forEach(body, [this, &ids](const json::value& item) -> Status {
+  const json::array rules = body.is_array() ? body.get_array() : json::array{body};
+  for (const json::value& item : rules) {
     FaultRule rule = TRY(parseFaultRule(item));
     ids.push_back(TRY(world_.faults.add(std::move(rule))));
-    return {};
-  }));
+  }
   return json::object{{"ids", std::move(ids)}};
 }
 

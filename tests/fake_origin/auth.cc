@@ -43,6 +43,17 @@ std::map<std::string, std::string> headersWith(const Head& head, std::string_vie
   return found;
 }
 
+std::vector<std::string> splitAt(std::string_view text, char separator) {
+  std::vector<std::string> parts(1);
+  for (const char c : text) {
+    if (c == separator)
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  return parts;
+}
+
 std::optional<Refusal> checkSharedKey(const Head& head, const AzureAccount& account, std::int64_t now) {
   std::string_view given = head.header("authorization");
   given.remove_prefix(std::string_view("SharedKey ").size());
@@ -161,13 +172,7 @@ std::optional<S3Scope> parseS3Authorization(std::string_view header) {
     if (key == "SignedHeaders") scope.signed_headers = value;
     if (key == "Signature") scope.signature = value;
   }
-  std::vector<std::string> parts(1);
-  for (const char c : credential) {
-    if (c == '/')
-      parts.emplace_back();
-    else
-      parts.back() += c;
-  }
+  const std::vector<std::string> parts = splitAt(credential, '/');
   if (parts.size() != 5 || parts[4] != "aws4_request" || scope.signed_headers.empty() || scope.signature.empty())
     return std::nullopt;
   scope.access_key = parts[0];
@@ -179,6 +184,7 @@ std::optional<S3Scope> parseS3Authorization(std::string_view header) {
 
 std::string s3CanonicalRequest(const Head& head, std::string_view signed_headers) {
   std::vector<std::pair<std::string, std::string>> query;
+  query.reserve(head.query.size());
   for (const auto& [key, value] : head.query)
     query.emplace_back(percentEncode(key, false), percentEncode(value, false));
   std::ranges::sort(query);

@@ -24,7 +24,7 @@ struct Refusal {
 enum class Access : char { Read = 'r', List = 'l', Write = 'w', Delete = 'd' };
 
 // Requests dated further from our clock than this are refused, by both services.
-constexpr std::int64_t kMaxSkewSeconds = 15 * 60;
+constexpr std::int64_t kMaxSkewSeconds = std::int64_t{15} * 60;
 
 struct AzureAccount {
   std::string name;

@@ -130,7 +130,8 @@ Head exampleGet() {
       "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,"
       "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41\r\n\r\n");
 }
-std::string checkExample(const Head& head, std::int64_t now = kExampleTime, S3Credentials credentials = kExample) {
+std::string checkExample(const Head& head, std::int64_t now = kExampleTime,
+                         const S3Credentials& credentials = kExample) {
   return codeOf(checkS3(head, Access::Read, credentials, now, false));
 }
 void replaceHeader(Head& head, std::string_view name, std::string_view value) {

@@ -13,7 +13,7 @@ namespace forebay::fake {
 namespace {
 
 std::string finished(EVP_MD_CTX* context) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
   EVP_DigestFinal_ex(context, digest.data(), &size);
   return {reinterpret_cast<const char*>(digest.data()), size};

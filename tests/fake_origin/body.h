@@ -6,16 +6,17 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "fake_origin/dialect.h"
 
-typedef struct evp_md_ctx_st EVP_MD_CTX;
+struct evp_md_ctx_st;  // OpenSSL's EVP_MD_CTX, whose header is large
 
 namespace forebay::fake {
 
 class BodyReceiver {
  public:
-  static constexpr std::uint64_t kSmall = 256 * 1024;
+  static constexpr std::uint64_t kSmall = 256 * kKiB;
 
   // `keep` false: the bytes are counted and dropped.
   Status begin(const Head& head, bool keep);
@@ -25,9 +26,9 @@ class BodyReceiver {
 
  private:
   struct Free {
-    void operator()(EVP_MD_CTX* context) const;
+    void operator()(evp_md_ctx_st* context) const;
   };
-  using Hash = std::unique_ptr<EVP_MD_CTX, Free>;
+  using Hash = std::unique_ptr<evp_md_ctx_st, Free>;
   std::uint64_t expected_ = 0;
   std::uint64_t size_ = 0;
   bool keep_ = true;

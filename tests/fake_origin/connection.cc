@@ -10,16 +10,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/bytes.h"
 
 namespace forebay::fake {
 namespace {
 
 // What one connection sends before the next one has its turn.
-constexpr std::uint64_t kTurnBytes = 1 << 20;
+constexpr std::uint64_t kTurnBytes = kMiB;
+constexpr std::size_t kReadBytes = 256 * kKiB;
 
-std::array<char, 256 * 1024>& scratch() {
-  static thread_local std::array<char, 256 * 1024> buffer;
+std::array<char, kReadBytes>& scratch() {
+  static thread_local std::array<char, kReadBytes> buffer;
   return buffer;
 }
 

@@ -33,7 +33,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void send();
   bool sendHead();
   bool sendBody(std::uint64_t& budget);  // false: wait, or the connection is gone
-  std::uint64_t allowance(std::uint64_t want);
+  std::uint64_t allowance(std::uint64_t bytes);
   ssize_t sendPiece(const Segment& segment, std::uint64_t most);
   void moved(std::uint64_t bytes);
   void answerSent();

@@ -1,6 +1,7 @@
 #include "fake_origin/faults.h"
 
 #include <array>
+#include <cmath>
 #include <fmt/format.h>
 #include <limits>
 #include <utility>
@@ -109,7 +110,7 @@ Result<FaultRule> parseFaultRule(const json::value& value) {
   const double probability = TRY(reader.real("probability", 1));
   if (rule.every == 0 || probability < 0 || probability > 1)
     return fail(Code::InvalidArgument, "fault rule: every must be at least 1, probability 0 to 1");
-  rule.per_million = static_cast<std::uint32_t>(probability * 1'000'000 + 0.5);
+  rule.per_million = static_cast<std::uint32_t>(std::lround(probability * 1'000'000));
   const json::value* action = reader.take("action");
   if (action == nullptr) return fail(Code::InvalidArgument, "fault rule: action is missing");
   rule.fault = TRY(parseFault(*action));

@@ -67,7 +67,7 @@ struct FaultRule {
 
 // {"op":"get","name":"data/*.bin","every":3,"action":{"type":"cut","bytes":100}}; README.md has every key.
 // An unknown key or a bad value is an error that names it.
-Result<FaultRule> parseFaultRule(const boost::json::value& json);
+Result<FaultRule> parseFaultRule(const boost::json::value& value);
 boost::json::object toJson(const FaultRule& rule);
 
 class Faults {
@@ -80,7 +80,7 @@ class Faults {
 
   struct Active {
     FaultRule rule;
-    Random random;
+    Random random{0};
   };
   const std::vector<Active>& rules() const { return rules_; }
 

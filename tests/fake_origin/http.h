@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 
 namespace forebay::fake {
@@ -36,7 +37,7 @@ struct Head {
 };
 
 // A head larger than this is refused with 431: Azure's own bound for headers is 32 KiB, S3's 8 KiB.
-constexpr std::size_t kMaxHeadBytes = 64 * 1024;
+constexpr std::size_t kMaxHeadBytes = 64 * kKiB;
 
 // Parses a head that ends with an empty line. `consumed` is its length. nullopt: more bytes are needed.
 Result<std::optional<Head>> parseHead(std::string_view input, std::size_t& consumed);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "fake_origin/connection.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 // Below a piece, waiting costs less than the system call. Slow rates have small pieces, so that they still flow.
 std::uint64_t pieceOf(std::uint64_t rate) {
-  return std::clamp<std::uint64_t>(rate / 100, 1024, 64 * 1024);
+  return std::clamp<std::uint64_t>(rate / 100, kKiB, 64 * kKiB);
 }
 double burstOf(std::uint64_t rate) {
   return static_cast<double>(std::max(rate / 200, 4 * pieceOf(rate)));
