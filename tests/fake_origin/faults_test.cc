@@ -19,20 +19,20 @@ std::string complaint(std::string_view text) {
   return parsed ? "none" : parsed.error().message;
 }
 
-// Which of the first `n` gets of c/x a rule hits, as a string of '.' and 'x'.
+// Which of the first `n` gets of c/x a rule hits, as a string of '.' and '!'.
 std::string hits(std::string_view text, int n) {
   Faults faults;
   EXPECT_TRUE(faults.add(rule(text)).has_value());
   std::string pattern;
-  for (int i = 0; i < n; ++i) pattern += faults.match(Op::Get, "c/x") ? 'x' : '.';
+  for (int i = 0; i < n; ++i) pattern += faults.match(Op::Get, "c/x") ? '!' : '.';
   return pattern;
 }
 
 TEST(Faults, hitTheRequestsThatTheRuleNames) {
-  EXPECT_EQ(hits(R"({"action":{"type":"hang"}})", 3), "xxx");
-  EXPECT_EQ(hits(R"({"every":3,"action":{"type":"hang"}})", 7), "..x..x.");
-  EXPECT_EQ(hits(R"({"next":2,"action":{"type":"hang"}})", 4), "xx..");
-  EXPECT_EQ(hits(R"({"skip":2,"next":1,"action":{"type":"hang"}})", 5), "..x..");
+  EXPECT_EQ(hits(R"({"action":{"type":"hang"}})", 3), "!!!");
+  EXPECT_EQ(hits(R"({"every":3,"action":{"type":"hang"}})", 7), "..!..!.");
+  EXPECT_EQ(hits(R"({"next":2,"action":{"type":"hang"}})", 4), "!!..");
+  EXPECT_EQ(hits(R"({"skip":2,"next":1,"action":{"type":"hang"}})", 5), "..!..");
   EXPECT_EQ(hits(R"({"op":"head","action":{"type":"hang"}})", 2), "..");
   EXPECT_EQ(hits(R"({"name":"c/y*","action":{"type":"hang"}})", 2), "..");
   EXPECT_EQ(hits(R"({"probability":0,"action":{"type":"hang"}})", 4), "....");
@@ -43,7 +43,7 @@ TEST(Faults, chooseBySeedSoThatARunRepeats) {
   const std::string first = hits(half, 200);
   EXPECT_EQ(first, hits(half, 200));
   EXPECT_NE(first, hits(R"({"probability":0.5,"seed":8,"action":{"type":"hang"}})", 200));
-  const auto count = std::count(first.begin(), first.end(), 'x');
+  const auto count = std::count(first.begin(), first.end(), '!');
   EXPECT_GT(count, 60);
   EXPECT_LT(count, 140);
 }
