@@ -30,7 +30,7 @@ struct MemoryDirectory {
   // The same files through a mount that refuses every open for writing: what leaves the node is opened here. A mode
   // doesn't hold that: root in a default container reopened a 0600 file's read-only descriptor for writing (tested).
   Descriptor read_only;
-  std::string how;  // for status: "tmpfs, 2 MiB pages within size, noswap (user namespace)"
+  std::string how;  // for status: "a tmpfs of its own, never swapped"
 };
 
 class Privileged {
