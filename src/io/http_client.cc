@@ -408,7 +408,7 @@ void HttpClient::act(int fd, int flags) {
   }
 }
 
-// Does what was asked for while libcurl was running, or is asked for now.
+// Adds and removes what was asked for, also while libcurl was running.
 void HttpClient::settle() {
   for (const HttpId id : std::exchange(to_remove_, {})) {
     auto known = transfers_.extract(id);

@@ -41,7 +41,7 @@ TEST(Encoding, readsAndWritesTimes) {
   EXPECT_EQ(parseIsoTime("1994-11-06T08:49:37.120Z"), kThen + 120'000'000);
   EXPECT_EQ(parseHttpDate(httpDate(0)), 0);
   for (const char* bad :
-       {"", "Sun, 06 Nov 1994 08:49:37", "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Xxx 1994 08:49:37 GMT",
+       {"", "Sun, 06 Nov 1994 08:49:37", "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Abc 1994 08:49:37 GMT",
         "Sun, 06 Nov 1994 25:49:37 GMT", "Sun, 06 Nov 9999 08:49:37 GMT"})
     EXPECT_FALSE(parseHttpDate(bad)) << bad;
   for (const char* bad : {"", "1994-11-06T08:49:37", "1994-13-06T08:49:37Z", "1994-11-06T08:49:37.Z",

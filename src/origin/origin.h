@@ -87,7 +87,7 @@ class Origin {
 // What people pay for, and what went wrong; one set per mount. Names and labels as in docs/metrics.md.
 struct OriginMetrics {
   OriginMetrics(Metrics& metrics, std::string_view mount);
-  Counter& bytes;  // of bodies that arrived, also of attempts that failed later
+  Counter& bytes;  // of objects' bodies that arrived (no listings), also of attempts that failed later
   Counter& gets;   // requests sent, retries included
   Counter& heads;
   Counter& lists;
