@@ -58,7 +58,9 @@ def write_database(tree):
         arguments = entry.pop("arguments", None) or shlex.split(entry.pop("command"))
         entry["arguments"] = without_pch(compiler_first(arguments))
     TIDY_DATABASE.mkdir(parents=True, exist_ok=True)
-    (TIDY_DATABASE / "compile_commands.json").write_text(json.dumps(entries))
+    made = TIDY_DATABASE / f"compile_commands.{os.getpid()}.json"
+    made.write_text(json.dumps(entries))
+    made.replace(TIDY_DATABASE / "compile_commands.json")  # whole at any moment: another run may be reading it
     return {Path(os.path.relpath(entry["file"], ROOT)) for entry in entries if Path(entry["file"]).is_relative_to(ROOT)}
 
 

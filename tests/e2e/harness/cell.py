@@ -123,7 +123,7 @@ class Node:
         return json.loads(self.cli(*arguments, "--json").stdout)
 
     def environment(self):
-        return {"FOREBAY_SOCKET": self.socket}
+        return {"FOREBAY_NODE": f"unix:{self.socket}"}
 
     def mount(self, name, directory, *options):
         return Mount(self.running, self.program, name, directory, self.environment(), options)
