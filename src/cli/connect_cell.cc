@@ -49,19 +49,28 @@ class NodeCell : public Cell {
 
 }  // namespace
 
+namespace {
+Error noNode(const io::Address& address, std::string_view why) {
+  return {Code::Unavailable,
+          fmt::format("no node answers at {}: {}. Start one (`forebay node`, or `forebay mount URL DIR`), or say with "
+                      "--node where it is",
+                      address.text(), why),
+          0};
+}
+}  // namespace
+
 Result<std::unique_ptr<Cell>> connectCell(const ConnectOptions& options) {
+  if (options.address.isUnix()) {
+    const auto there = io::startConnect(options.address);
+    if (!there) return fail(noNode(options.address, there.error().message));
+  }
   auto node = TRY(client::NodeClient::create(options.address, fmt::format("forebay:{}", getpid())));
   // One cheap question tells whether anybody is there, before a command starts on something longer.
   constexpr Duration kFirstAnswer = 3s;
   const auto answer = client::wait<wire::pb::StatusReply>([&](auto done) {
     node->status(false, io::Reactor::now() + std::min(kFirstAnswer, options.timeout), std::move(done));
   });
-  if (!answer) {
-    return fail(Code::Unavailable,
-                fmt::format("no node answers at {}: {}. Start one (`forebay node`, or `forebay mount URL DIR`), or say "
-                            "with --node where it is",
-                            options.address.text(), answer.error().message));
-  }
+  if (!answer) return fail(noNode(options.address, answer.error().message));
   return std::make_unique<NodeCell>(std::move(node), options.timeout);
 }
 

@@ -317,20 +317,35 @@ Result<std::shared_ptr<NodeClient>> NodeClient::create(const io::Address& node, 
 
 void NodeClient::resolve(std::string mount, std::string path, ResolveOptions options, TimePoint deadline,
                          Callback<Attributes> done) {
+  resolveAll(std::move(mount), {&path, 1}, options, deadline,
+             [done = std::move(done)](Result<std::vector<Result<Attributes>>> all) mutable {
+               if (!all) return done(fail(all.error()));
+               done(std::move(all->front()));
+             });
+}
+
+void NodeClient::resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options,
+                            TimePoint deadline, Callback<std::vector<Result<Attributes>>> done) {
   wire::pb::ResolveRequest request;
   request.set_mount(std::move(mount));
-  request.add_paths(std::move(path));
+  for (const std::string& path : paths) request.add_paths(path);
   request.set_object_only(options.object_only);
   request.set_revalidate(options.revalidate);
   request.set_relay(true);
   impl_->call(wire::MessageType::ResolveRequest, std::move(request), deadline,
-              [done = std::move(done)](Result<Bytes> body) mutable {
+              [done = std::move(done), asked = paths.size()](Result<Bytes> body) mutable {
                 if (!body) return done(fail(body.error()));
                 auto reply = wire::parse<wire::pb::ResolveReply>(*body);
                 if (!reply) return done(fail(reply.error()));
-                if (reply->items_size() != 1) return done(fail(notAnswered().error()));
-                if (reply->items(0).has_failure()) return done(fail(wire::fromMessage(reply->items(0).failure())));
-                done(attributesOf(reply->items(0)));
+                if (static_cast<std::size_t>(reply->items_size()) != asked) return done(fail(notAnswered().error()));
+                std::vector<Result<Attributes>> all;
+                for (const auto& item : reply->items()) {
+                  if (item.has_failure())
+                    all.emplace_back(fail(wire::fromMessage(item.failure())));
+                  else
+                    all.emplace_back(attributesOf(item));
+                }
+                done(std::move(all));
               });
 }
 

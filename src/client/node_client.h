@@ -9,7 +9,9 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "client/client.h"
@@ -41,6 +43,9 @@ class NodeClient {
 
   void resolve(std::string mount, std::string path, ResolveOptions options, TimePoint deadline,
                Callback<Attributes> done);
+  // Many names in one request; an answer for each, in order. The outer error is the mount's or the node's.
+  void resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options, TimePoint deadline,
+                  Callback<std::vector<Result<Attributes>>> done);
   void list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,
             Callback<DirectoryPage> done);
   void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,

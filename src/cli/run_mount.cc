@@ -1,0 +1,208 @@
+#include "cli/run_mount.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fmt/format.h>
+#include <future>
+#include <pthread.h>
+#include <signal.h>
+#include <thread>
+#include <unistd.h>
+
+#include "base/config_paths.h"
+#include "base/config_values.h"
+#include "base/log.h"
+#include "cli/background.h"
+#include "cli/cell.h"
+#include "cli/exit_codes.h"
+#include "client/node_client.h"
+#include "frontend/fuse/fuse_mount.h"
+#include "node/config_memory.h"
+#include "node/mount_request.h"
+#include "node/node.h"
+#include "origin/environment.h"
+
+namespace forebay::cli {
+namespace {
+
+constexpr Duration kMountDeadline = 30s;  // for the origin's first answer
+constexpr int kJoinAttempts = 20;         // while another process of the user starts or ends its node
+
+bool answersAt(const io::Address& address) {
+  return !address.isUnix() || io::startConnect(address).has_value();
+}
+
+// A node in this process, on embedded defaults: no address for other machines, only the user's own socket.
+class EmbeddedNode {
+ public:
+  static Result<std::unique_ptr<EmbeddedNode>> start(const MountOptions& options, const io::Address& address) {
+    config::Overrides overrides{.environment = config::environmentOfProcess(),
+                                .sets = {"node.listen=", "node.admin=", "node.socket=" + address.path}};
+    auto config = TRY(node::loadNodeConfig({.file = {}, .overrides = std::move(overrides)}));
+    for (const std::string& warning : config.warnings) log::warn("config", "{}", warning);
+    if (options.memory) config.node.memory_bytes = node::memoryBytes(*options.memory, node::availableMemory());
+    std::unique_ptr<EmbeddedNode> embedded(new EmbeddedNode);
+    embedded->node_ = TRY(node::Node::create(std::move(config.node)));
+    embedded->thread_ = std::thread([node = embedded->node_.get()] { node->run(); });
+    return embedded;
+  }
+  ~EmbeddedNode() {
+    if (!thread_.joinable()) return;
+    node_->stop();
+    thread_.join();
+  }
+  // Connections of clients, ours included.
+  std::size_t clients() {
+    std::promise<std::size_t> answer;
+    node_->reactor().post([&] { answer.set_value(node_->clients()); });
+    return answer.get_future().get();
+  }
+
+ private:
+  EmbeddedNode() = default;
+  std::unique_ptr<node::Node> node_;
+  std::thread thread_;
+};
+
+// What serves the mount: the node (its own or another process's), and the connection to it.
+struct Served {
+  std::unique_ptr<EmbeddedNode> embedded;
+  std::shared_ptr<client::NodeClient> client;
+  std::string mount;
+  std::string url;
+  node::Consistency consistency;
+};
+
+Status connectOrStart(const MountOptions& options, Served& served) {
+  for (int attempt = 1;; ++attempt) {
+    if (!answersAt(options.node)) {
+      if (options.node_given) return fail(Code::Unavailable, fmt::format("no node answers at {}", options.node.text()));
+      auto embedded = EmbeddedNode::start(options, options.node);
+      if (embedded) {
+        served.embedded = std::move(*embedded);
+      } else if (embedded.error().code != Code::Busy || attempt == kJoinAttempts) {
+        return fail(embedded.error());
+      } else {
+        std::this_thread::sleep_for(100ms);  // another mount command was quicker: join its node
+        continue;
+      }
+    }
+    served.client = TRY(client::NodeClient::create(options.node, fmt::format("mount:{}", getpid())));
+    return {};
+  }
+}
+
+Result<Served> serveUrl(const MountOptions& options) {
+  if (!options.node.isUnix())
+    return fail(Code::InvalidArgument,
+                "--node must be a Unix socket (unix:PATH) for a mount by URL: it carries credentials");
+  node::MountConfig mount = *options.made;
+  // Credentials are this person's, so they are read here, not by a node that may have another environment.
+  TRY(origin::fillFromEnvironment(mount.url, mount.origin, origin::Environment::ofProcess()));
+  Served served;
+  TRY(connectOrStart(options, served));
+  served.mount = TRY(client::wait<std::string>([&](auto done) {
+    served.client->addMount(node::toRequest(mount), io::Reactor::now() + kMountDeadline, std::move(done));
+  }));
+  served.url = mount.url.text();
+  served.consistency = mount.consistency;
+  return served;
+}
+
+Result<Served> serveName(const MountOptions& options) {
+  const io::Address& address = options.node;
+  if (!answersAt(address))
+    return fail(Code::Unavailable, fmt::format("no node answers at {}: start one with `forebay node`, or mount a URL "
+                                               "(az://, s3://, file:///), which needs none",
+                                               address.text()));
+  Served served;
+  served.client = TRY(client::NodeClient::create(options.node, fmt::format("mount:{}", getpid())));
+  const auto status = TRY(client::wait<wire::pb::StatusReply>(
+      [&](auto done) { served.client->status(false, io::Reactor::now() + 10s, std::move(done)); }));
+  std::string known;
+  for (const auto& mount : status.nodes(0).mounts()) {
+    known += (known.empty() ? "" : ", ") + mount.name();
+    if (mount.name() != options.name) continue;
+    served.mount = mount.name();
+    served.url = mount.url();
+    served.consistency = TRY(node::Consistency::parse(mount.consistency()));
+    return served;
+  }
+  return fail(Code::NotFound, fmt::format("the node at {} has no mount {:?}; it has: {}", address.text(),
+                                          options.source, known.empty() ? "none" : known));
+}
+
+fuse::Options fuseOptions(const MountOptions& options, const Served& served) {
+  fuse::Options to;
+  to.mount_point = options.directory;
+  to.name = served.url;
+  if (served.consistency.kind == node::Consistency::Kind::Open)
+    to.consistency = {.kind = fuse::Consistency::Kind::Open};
+  else
+    to.consistency = {.kind = fuse::Consistency::Kind::Bounded, .bound = served.consistency.bound};
+  if (options.uid) to.uid = *options.uid;
+  if (options.gid) to.gid = *options.gid;
+  if (options.umask) to.umask = *options.umask;
+  to.allow_other = options.allow_other;
+  to.deadline = options.read_timeout;
+  return to;
+}
+
+sigset_t endSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  return set;
+}
+
+bool signalled(const sigset_t& signals, Duration patience) {
+  const timespec wait{.tv_sec = 0, .tv_nsec = patience.count()};
+  return sigtimedwait(&signals, nullptr, &wait) > 0;
+}
+
+// Until somebody unmounts it or tells us to end; then, if other mounts use our node, until the last of them is gone.
+void serve(fuse::FuseMount& mount, Served& served, const sigset_t& signals) {
+  while (!mount.waitFor(Duration(0))) {
+    if (!signalled(signals, 200ms)) continue;
+    log::info("mount", "told to end: unmounting {}", mount.mountPoint());
+    if (const Status status = mount.unmount(); !status) log::error("mount", "{}", status.error().message);
+  }
+  served.client.reset();
+  if (served.embedded == nullptr) return;
+  if (served.embedded->clients() > 0)
+    log::info("mount", "unmounted; the node goes on for {} other clients", served.embedded->clients());
+  while (served.embedded->clients() > 0 && !signalled(signals, 200ms)) {
+  }
+}
+
+}  // namespace
+
+int runMount(Terminal& terminal, const MountOptions& options) {
+  const std::string run_dir = config::defaultRunDir();
+  if (const Status ready = config::preparePrivateDir(run_dir); !ready) return terminal.fail(ready.error());
+  const std::string log_file =
+      options.log_file.empty() ? fmt::format("{}/mount-{}.log", run_dir, options.name) : options.log_file;
+  (void)terminal.flush();
+  auto background = Background::start(options.foreground, log_file);
+  if (!background) return terminal.fail(background.error());
+  const auto failed = [&](const Error& error) {
+    return background->failed(fmt::format("mount {}: {}", options.source, error.message), exitCodeOf(error.code));
+  };
+  const sigset_t signals = endSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread: they all inherit it
+  signal(SIGPIPE, SIG_IGN);
+
+  auto served = options.made ? serveUrl(options) : serveName(options);
+  if (!served) return failed(served.error());
+  const auto client = client::NodeClient::mount(served->client, served->mount);
+  Metrics metrics;
+  auto mount = fuse::FuseMount::mount(*client, fuseOptions(options, *served), metrics);
+  if (!mount) return failed(mount.error());
+  background->ready(fmt::format("{} is mounted at {}{}", served->url, options.directory,
+                                options.foreground ? "" : fmt::format(" (log: {})", log_file)));
+  serve(**mount, *served, signals);
+  mount->reset();
+  return kExitOk;
+}
+
+}  // namespace forebay::cli
