@@ -97,7 +97,7 @@ install_versitygw() {
   timed "building versitygw $versitygw_version with $("$go" version | cut -d' ' -f3)" gently env \
     GOBIN="$deps/bin" GOPATH="$deps/go" GOCACHE="$deps/go/cache" GOTOOLCHAIN=local GOFLAGS=-modcacherw CGO_ENABLED=0 \
     "$go" install -trimpath -ldflags='-s -w' "github.com/versity/versitygw/cmd/versitygw@$versitygw_version"
-  rm -rf "$deps/go" # a gigabyte of sources and objects that nobody needs again
+  rm -rf "$deps/go" "$deps/go-venv" # hundreds of megabytes that nobody needs again
   echo "$stamp" >"$binary.stamp"
 }
 
