@@ -160,18 +160,21 @@ bool signalled(const sigset_t& signals, Duration patience) {
   return sigtimedwait(&signals, nullptr, &wait) > 0;
 }
 
-// Until somebody unmounts it or tells us to end; then, if other mounts use our node, until the last of them is gone.
-void serve(fuse::FuseMount& mount, Served& served, const sigset_t& signals) {
+// Until somebody unmounts it or tells us to end.
+void serve(fuse::FuseMount& mount, const sigset_t& signals) {
   while (!mount.waitFor(Duration(0))) {
     if (!signalled(signals, 200ms)) continue;
     log::info("mount", "told to end: unmounting {}", mount.mountPoint());
     if (const Status status = mount.unmount(); !status) log::error("mount", "{}", status.error().message);
   }
-  served.client.reset();
-  if (served.embedded == nullptr) return;
-  if (served.embedded->clients() > 0)
-    log::info("mount", "unmounted; the node goes on for {} other clients", served.embedded->clients());
-  while (served.embedded->clients() > 0 && !signalled(signals, 200ms)) {
+}
+
+// Other mounts may have joined the node of this one: it goes on until the last of them has left.
+void linger(EmbeddedNode& node, const sigset_t& signals) {
+  constexpr Duration kLook = 200ms;
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // our own connection's end reaches the node
+  if (node.clients() > 0) log::info("mount", "unmounted; the node goes on for {} other clients", node.clients());
+  while (node.clients() > 0 && !signalled(signals, kLook)) {
   }
 }
 
@@ -194,14 +197,17 @@ int runMount(Terminal& terminal, const MountOptions& options) {
 
   auto served = options.made ? serveUrl(options) : serveName(options);
   if (!served) return failed(served.error());
-  const auto client = client::NodeClient::mount(served->client, served->mount);
+  auto client = client::NodeClient::mount(served->client, served->mount);
   Metrics metrics;
   auto mount = fuse::FuseMount::mount(*client, fuseOptions(options, *served), metrics);
   if (!mount) return failed(mount.error());
   background->ready(fmt::format("{} is mounted at {}{}", served->url, options.directory,
                                 options.foreground ? "" : fmt::format(" (log: {})", log_file)));
-  serve(**mount, *served, signals);
+  serve(**mount, signals);
   mount->reset();
+  client.reset();
+  served->client.reset();
+  if (served->embedded) linger(*served->embedded, signals);
   return kExitOk;
 }
 
