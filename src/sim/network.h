@@ -121,7 +121,7 @@ class Network {
   };
   struct Link {
     std::deque<Message> on_the_way;
-    TimePoint last_arrival = TimePoint::min();
+    TimePoint last_arrival{};
     TimePoint clogged_until = TimePoint::min();
     std::uint64_t incarnation = 0;  // grows when one of its ends dies
     bool cut = false;

@@ -2,13 +2,17 @@
 //
 //   FOREBAY_SIM_SEED   the first seed of Sim.manySeeds (default 1)
 //   FOREBAY_SIM_RUNS   how many seeds from there (default 200); thousands for a soak
-//   FOREBAY_SIM_PRINT  print each run's line, also where all is well
+//   FOREBAY_SIM_PRINT  print each run's line with its hash, also where all is well
+//
+// The hash of all runs is printed last: equal under every compiler and level of optimisation, or the core decided by
+// something that no standard fixes.
 #include <algorithm>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <string>
 
+#include "base/hash.h"
 #include "sim/scenario.h"
 
 namespace forebay::sim {
@@ -25,7 +29,7 @@ void expectWell(const Report& report, const Trouble& trouble) {
 
 TEST(Sim, manySeeds) {
   const std::uint64_t first = fromEnvironment("FOREBAY_SIM_SEED", 1), runs = fromEnvironment("FOREBAY_SIM_RUNS", 200);
-  std::uint64_t reads = 0, failed = 0, sent = 0, again = 0, events = 0;
+  std::uint64_t reads = 0, failed = 0, sent = 0, again = 0, events = 0, hash = 0;
   for (std::uint64_t seed = first; seed < first + runs; ++seed) {
     const Trouble trouble = Trouble::of(seed);
     const Report report = run(seed, trouble);
@@ -37,9 +41,11 @@ TEST(Sim, manySeeds) {
     sent += report.runs_sent;
     again += report.sent_again;
     events += report.events;
+    hash = mix64(hash ^ report.hash);
   }
-  fmt::print("seeds {} to {}: {} events, {} reads of which {} failed, {} runs from the origin and {} again\n", first,
-             first + runs - 1, events, reads, failed, sent, again);
+  fmt::print(
+      "seeds {} to {}: {} events, {} reads of which {} failed, {} runs from the origin and {} again, hash {:016x}\n",
+      first, first + runs - 1, events, reads, failed, sent, again, hash);
 }
 
 TEST(Sim, theSameSeedIsTheSameRun) {
