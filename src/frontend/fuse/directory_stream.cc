@@ -37,7 +37,8 @@ Result<std::uint64_t> DirectoryStream::arrived(const WantPage& want, client::Dir
   } else {
     const std::uint64_t number = anchor->second.page;
     if (next != want.first && number % stride_ != 0) anchors_.erase(anchor);  // its page is at hand now
-    anchors_.insert_or_assign(next, Anchor{.cursor = page.next_cursor, .page = number + 1});
+    anchors_.insert_or_assign(next,
+                              Anchor{.cursor = page.next_cursor, .page = next == want.first ? number : number + 1});
     thinAnchors(next);
   }
   if (page.entries.empty()) return hidden;

@@ -71,6 +71,14 @@ TEST(DirectoryStream, pagesThatAreEmptyAfterHidingAreStepsOnTheWay) {
   EXPECT_TRUE(std::holds_alternative<EndOfDirectory>(stream.seek(1)));
 }
 
+TEST(DirectoryStream, theStartIsFoundAgainThoughTheFirstPagesWereEmpty) {
+  DirectoryStream stream;
+  ASSERT_TRUE(stream.arrived(WantPage{0, ""}, {.next_cursor = "0"}, {}));
+  Listing listing{.names = 3000, .page = 1};
+  for (std::uint64_t i = 0; i < 3000; ++i) ASSERT_EQ(nameAt(stream, listing, i), std::to_string(i));
+  EXPECT_EQ(nameAt(stream, listing, 0), "0");
+}
+
 TEST(DirectoryStream, aListingThatStandsStillIsAnError) {
   DirectoryStream stream;
   ASSERT_TRUE(stream.arrived(WantPage{0, ""}, {.entries = {{.name = "a"}}, .next_cursor = "c"}, {}));

@@ -4,7 +4,8 @@
 //   mount->wait();     // until somebody unmounts it: umount, fusermount3 -u, or unmount() from another thread
 //
 // mount() returns when the mount can be used, or says why not and leaves nothing behind. It starts threads of its own,
-// which block all signals: the program's handlers run on the program's threads.
+// which block all signals: the program's handlers run on the program's threads. (A program that goes into the
+// background forks before it mounts.)
 //
 // What users see. Files are 0444, directories 0555; a write is refused with EROFS. A name shows the version that the
 // options' consistency promises; a file that is open or mapped keeps its version's bytes, or gives EIO once those are

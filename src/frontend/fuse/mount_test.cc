@@ -1,32 +1,26 @@
-// Real mounts of this kernel over a client in memory.
+// What programs see of a mount: real ones, of this kernel.
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <dirent.h>
 #include <fcntl.h>
 #include <filesystem>
-#include <fmt/format.h>
 #include <fstream>
 #include <functional>
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sched.h>
+#include <set>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <thread>
 #include <unistd.h>
 #include <utime.h>
 
-#include "base/random.h"
-#include "frontend/fuse/fake_client.h"
-#include "frontend/fuse/fuse_mount.h"
-#include "frontend/fuse/mount_point.h"
+#include "frontend/fuse/mount_fixture.h"
 #include "frontend/fuse/node_table.h"
 
 namespace forebay::fuse {
@@ -34,85 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-std::string randomBytes(std::size_t size, std::uint64_t seed = 1) {
-  std::string bytes(size, '\0');
-  Random random(seed);
-  for (std::size_t i = 0; i < size; i += 8) {
-    const std::uint64_t word = random.next();
-    std::memcpy(bytes.data() + i, &word, std::min<std::size_t>(8, size - i));
-  }
-  return bytes;
-}
-
-// The whole file, or the errno.
-struct Content {
-  std::string bytes;
-  int error = 0;
-};
-Content readAll(int fd, std::size_t piece = 1 << 20) {
-  Content content;
-  std::vector<char> buffer(piece);
-  for (;;) {
-    const ssize_t n = ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(content.bytes.size()));
-    if (n < 0) content.error = errno;
-    if (n <= 0) return content;
-    content.bytes.append(buffer.data(), static_cast<std::size_t>(n));
-  }
-}
-Content readAll(const std::string& path) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return {.error = errno};
-  return readAll(fd.get());
-}
-
-struct Output {
-  int status = 0;
-  std::string text;
-};
-Output shell(const std::string& command) {
-  Output result;
-  FILE* pipe = ::popen((command + " 2>&1").c_str(), "re");
-  std::array<char, 4096> piece;
-  while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) result.text.append(piece.data(), n);
-  result.status = ::pclose(pipe);
-  return result;
-}
-
-class MountTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (::access("/dev/fuse", R_OK | W_OK) != 0)
-      GTEST_SKIP() << "/dev/fuse can't be opened here (" << std::strerror(errno) << "): no mount can be made";
-    if (::geteuid() != 0) GTEST_SKIP() << "mount(2) needs root; FusermountTest covers other users";
-    char name[] = "/tmp/forebay-mount-XXXXXX";
-    ASSERT_NE(::mkdtemp(name), nullptr);
-    directory_ = name;
-    options_.mount_point = directory_;
-    options_.name = "test://data";
-    options_.unmount_grace = 100ms;
-  }
-  void TearDown() override {
-    mount_.reset();
-    if (!directory_.empty()) ::rmdir(directory_.c_str());
-  }
-
-  void mountIt() {
-    auto mounted = FuseMount::mount(client_, options_, metrics_);
-    ASSERT_TRUE(mounted) << mounted.error().text();
-    mount_ = std::move(*mounted);
-  }
-  std::string at(const std::string& path) const { return directory_ + "/" + path; }
-  Descriptor openAt(const std::string& path, int flags = O_RDONLY) const {
-    return Descriptor(::open(at(path).c_str(), flags | O_CLOEXEC));
-  }
-
-  std::string directory_;
-  Options options_;
-  Metrics metrics_;
-  FakeClient client_;
-  std::unique_ptr<FuseMount> mount_;
-};
 
 TEST_F(MountTest, filesAreReadByOrdinaryPrograms) {
   const std::string bytes = randomBytes(3'000'001);
@@ -543,158 +458,6 @@ TEST_F(MountTest, theKernelIsAskedToForgetWhatIsBeyondTheBound) {
   while (mount_->nodes() > 50 && std::chrono::steady_clock::now() < give_up) std::this_thread::sleep_for(10ms);
   EXPECT_LE(mount_->nodes(), 50U);
   EXPECT_EQ(readAll(at("d/7")).bytes, "x");
-}
-
-TEST_F(MountTest, anOutsideUnmountEndsIt) {
-  client_.put("file", "x");
-  mountIt();
-  EXPECT_FALSE(mount_->waitFor(1ms));
-  EXPECT_EQ(shell("umount " + directory_).status, 0);
-  mount_->wait();
-  EXPECT_FALSE(mountedAt(directory_));
-  EXPECT_TRUE(mount_->unmount()) << "does nothing by now";
-}
-
-TEST_F(MountTest, aBusyMountIsDetachedAfterItsGrace) {
-  client_.put("file", randomBytes(100'000));
-  mountIt();
-  const Descriptor fd = openAt("file");
-  client_.withhold(true);
-  std::thread reader([&] {
-    char byte;
-    EXPECT_EQ(::pread(fd.get(), &byte, 1, 0), -1);
-  });
-  while (client_.waiting() == 0) std::this_thread::sleep_for(1ms);
-  EXPECT_TRUE(mount_->unmount());
-  reader.join();
-  EXPECT_FALSE(mountedAt(directory_));
-  char byte;
-  EXPECT_EQ(::pread(fd.get(), &byte, 1, 0), -1);
-  mount_.reset();           // its callbacks come after it
-  client_.withhold(false);  // and find nothing to do
-}
-
-TEST_F(MountTest, unmountingFromManyThreadsAtOnceIsOne) {
-  mountIt();
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { EXPECT_TRUE(mount_->unmount()); });
-  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { mount_->wait(); });
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_FALSE(mountedAt(directory_));
-}
-
-TEST_F(MountTest, aMountPointThatWontDoIsExplained) {
-  const auto complaint = [&](const std::string& where) {
-    Options options = options_;
-    options.mount_point = where;
-    const auto mounted = FuseMount::mount(client_, options, metrics_);
-    return mounted ? std::string("mounted") : mounted.error().text();
-  };
-  EXPECT_THAT(complaint(directory_ + "/none"), HasSubstr("does not exist: make it first: mkdir -p"));
-  EXPECT_THAT(complaint("/proc/self/status"), HasSubstr("is not a directory"));
-  EXPECT_THAT(complaint("/etc"), HasSubstr("is not empty"));
-  EXPECT_THAT(complaint(""), HasSubstr("needs a directory"));
-  EXPECT_THAT(complaint("/"), HasSubstr("cannot mount on /"));
-  mountIt();
-  EXPECT_THAT(complaint(directory_), HasSubstr("already has test://data mounted on it"));
-}
-
-TEST_F(MountTest, aMountThatItsProcessLeftBehindIsTakenAway) {
-  // A device that is closed without an unmount: what kill -9 leaves.
-  {
-    const auto device = mountThere(options_);
-    ASSERT_TRUE(device);
-  }
-  struct stat about{};
-  ASSERT_EQ(::stat(directory_.c_str(), &about), -1);
-  ASSERT_EQ(errno, ENOTCONN);
-  client_.put("file", "alive");
-  mountIt();
-  EXPECT_EQ(readAll(at("file")).bytes, "alive");
-}
-
-TEST_F(MountTest, anotherProgramsDeadMountIsExplained) {
-  const Descriptor root_device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
-  const std::string data = "fd=" + std::to_string(root_device.get()) + ",rootmode=40000,user_id=0,group_id=0";
-  ASSERT_EQ(::mount("other", directory_.c_str(), "fuse.other", 0, data.c_str()), 0);
-  const_cast<Descriptor&>(root_device).reset();
-  const auto mounted = FuseMount::mount(client_, options_, metrics_);
-  ASSERT_FALSE(mounted);
-  EXPECT_THAT(mounted.error().text(), HasSubstr("is a dead mount of type fuse.other"));
-  EXPECT_THAT(mounted.error().text(), HasSubstr("fusermount3 -u -z"));
-  ::umount2(directory_.c_str(), MNT_DETACH);
-}
-
-// fusermount3 opens /dev/fuse as the user. Distributions give it mode 0666, bare machines may not: in a mount namespace
-// of this process alone, a device node that all may open lies over it.
-std::string openDeviceToAll(const std::string& near) {
-  const std::string node = near + ".device";
-  const auto trouble = [](const char* what) { return fmt::format("skip: {}: {}", what, std::strerror(errno)); };
-  if (::unshare(CLONE_NEWNS) != 0) return trouble("a mount namespace of its own");
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return trouble("private mounts");
-  if (::mknod(node.c_str(), S_IFCHR | 0666, makedev(10, 229)) != 0) return trouble("a device node");
-  ::chmod(node.c_str(), 0666);
-  const bool laid = ::mount(node.c_str(), "/dev/fuse", nullptr, MS_BIND, nullptr) == 0;
-  ::unlink(node.c_str());
-  return laid ? "" : trouble("a node over /dev/fuse");
-}
-
-// In a child process, because a process can't take back having dropped root.
-TEST(FusermountTest, aUserWhoIsNotRootMountsThroughTheHelper) {
-  if (::access("/dev/fuse", F_OK) != 0) GTEST_SKIP() << "/dev/fuse is not here: no mount can be made";
-  if (shell("command -v fusermount3").status != 0) GTEST_SKIP() << "fusermount3 (package fuse3) is not installed";
-  char name[] = "/tmp/forebay-user-XXXXXX";
-  ASSERT_NE(::mkdtemp(name), nullptr);
-  constexpr uid_t kNobody = 65534;
-  const bool root = ::geteuid() == 0;
-  if (root) ASSERT_EQ(::chown(name, kNobody, kNobody), 0);
-  std::array<int, 2> report{};
-  ASSERT_EQ(::pipe(report.data()), 0);
-
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const auto say = [&](const std::string& text) {
-      (void)!::write(report[1], text.data(), text.size());
-      ::_exit(text == "good" ? 0 : 1);
-    };
-    if (const std::string trouble = root ? openDeviceToAll(name) : ""; !trouble.empty()) say(trouble);
-    if (root && (::setresgid(kNobody, kNobody, kNobody) != 0 || ::setresuid(kNobody, kNobody, kNobody) != 0))
-      say("cannot become nobody");
-    Metrics metrics;
-    FakeClient client;
-    const std::string bytes = randomBytes(2'000'000);
-    client.put("d/file", bytes);
-    auto mounted = FuseMount::mount(client, {.mount_point = name, .name = "az://acme/a,b", .threads = 3}, metrics);
-    if (!mounted) say(mounted.error().text());
-    if (mountedAt(name)->type != kFileSystemType || mountedAt(name)->source != "az://acme/a,b")
-      say("wrong type or source: " + mountedAt(name)->source);
-    if (readAll(std::string(name) + "/d/file").bytes != bytes) say("wrong bytes");
-    if (const auto twice = FuseMount::mount(client, {.mount_point = name}, metrics); twice) say("mounted twice");
-    if (const Status status = (*mounted)->unmount(); !status) say(status.error().text());
-    if (mountedAt(name)) say("still mounted");
-
-    mounted = FuseMount::mount(client, {.mount_point = name, .unmount_grace = 100ms}, metrics);
-    if (!mounted) say(mounted.error().text());
-    const Descriptor busy(::open((std::string(name) + "/d/file").c_str(), O_RDONLY | O_CLOEXEC));
-    if (const Status status = (*mounted)->unmount(); !status) say(status.error().text());
-    if (mountedAt(name)) say("still mounted, though it was to be detached");
-
-    const auto missing = FuseMount::mount(client, {.mount_point = name, .fusermount = "no-such-helper"}, metrics);
-    if (missing || !missing.error().message.contains("install the fuse3 package")) say("no word of the missing helper");
-    say("good");
-  }
-  ::close(report[1]);
-  std::array<char, 1024> text{};
-  std::string said;
-  for (ssize_t n = 0; (n = ::read(report[0], text.data(), text.size())) > 0;)
-    said.append(text.data(), static_cast<std::size_t>(n));
-  ::close(report[0]);
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ::umount2(name, MNT_DETACH);
-  ::rmdir(name);
-  if (said.starts_with("skip: ")) GTEST_SKIP() << said;
-  EXPECT_EQ(said, "good");
 }
 
 }  // namespace

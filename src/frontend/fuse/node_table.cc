@@ -39,16 +39,16 @@ NodeTable::NodeTable() : next_(FUSE_ROOT_ID) {
 }
 
 NodeNumber NodeTable::look(Inode inode) {
-  const auto known = by_key_.find(Key{inode.path, inode.version, inode.directory});
-  if (known != by_key_.end()) {
-    Node& node = nodes_.at(known->second);
+  if (const auto known = by_key_.find(keyOf(inode)); known != by_key_.end()) {
+    const NodeNumber number = known->second;  // setPlan makes the entry anew
+    Node& node = nodes_.at(number);
     ++node.lookups;
-    if (node.inode->plan == nullptr && inode.plan != nullptr) setPlan(known->second, std::move(inode.plan));
-    return known->second;
+    if (node.inode->plan == nullptr && inode.plan != nullptr) setPlan(number, std::move(inode.plan));
+    return number;
   }
   const NodeNumber number = next_++;
   Node node{.inode = std::make_shared<const Inode>(std::move(inode)), .lookups = 1};
-  by_key_.emplace(Key{node.inode->path, node.inode->version, node.inode->directory}, number);
+  by_key_.emplace(keyOf(*node.inode), number);
   nodes_.emplace_hint(nodes_.end(), number, std::move(node));
   return number;
 }
@@ -59,7 +59,7 @@ std::shared_ptr<const Inode> NodeTable::find(NodeNumber node) const {
 }
 
 std::optional<NodeNumber> NodeTable::findDirectory(std::string_view path) const {
-  const auto found = by_key_.find(Key{path, {}, true});
+  const auto found = by_key_.find(Key{.path = path, .directory = true});
   if (found == by_key_.end()) return std::nullopt;
   return found->second;
 }
@@ -86,7 +86,7 @@ void NodeTable::close(NodeNumber node) {
 void NodeTable::dropIfUnused(Nodes::iterator node) {
   if (node->second.lookups > 0 || node->second.handles > 0) return;
   const Inode& inode = *node->second.inode;
-  by_key_.erase(Key{inode.path, inode.version, inode.directory});
+  by_key_.erase(keyOf(inode));
   nodes_.erase(node);
 }
 
@@ -99,9 +99,9 @@ void NodeTable::setPlan(NodeNumber number, std::shared_ptr<const core::Plan> pla
 }
 
 void NodeTable::replaceInode(Node& node, Inode inode, NodeNumber number) {
-  by_key_.erase(Key{node.inode->path, node.inode->version, node.inode->directory});
+  by_key_.erase(keyOf(*node.inode));
   node.inode = std::make_shared<const Inode>(std::move(inode));
-  by_key_.emplace(Key{node.inode->path, node.inode->version, node.inode->directory}, number);
+  by_key_.emplace(keyOf(*node.inode), number);
 }
 
 void NodeTable::supersede(NodeNumber node) {
@@ -109,8 +109,8 @@ void NodeTable::supersede(NodeNumber node) {
   if (found != nodes_.end()) found->second.superseded = true;
 }
 
-bool NodeTable::takeSuperseded(std::string_view path, std::string_view version) {
-  const auto found = by_key_.find(Key{path, version, false});
+bool NodeTable::takeSuperseded(const Inode& inode) {
+  const auto found = by_key_.find(keyOf(inode));
   if (found == by_key_.end()) return false;
   return std::exchange(nodes_.at(found->second).superseded, false);
 }

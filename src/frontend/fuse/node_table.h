@@ -1,8 +1,9 @@
 // What the kernel knows by number: one node per version of an object, and per directory.
 //
-// An object's node is (path, version). A new version is another node with another inode number, so a handle or mapping
-// of the old one keeps its bytes, and the kernel's pages of a node are right for as long as it keeps them. Ids are
-// never given twice in the life of a mount: one that is looked up again after it was forgotten is a new incarnation.
+// An object's node is (path, version) (and size: should a listing and a lookup disagree, the open finds out). A new
+// version is another node with another inode number, so a handle or mapping of the old one keeps its bytes, and the
+// kernel's pages of a node are right for as long as it keeps them. Ids are never given twice in the life of a mount:
+// one that is looked up again after it was forgotten is a new incarnation.
 //
 // The kernel counts its references: each entry that an answer carries adds a lookup, FORGET takes some back. A node
 // leaves the table when neither lookups nor open handles hold it, exactly then. `pastLimit` names those that the kernel
@@ -66,7 +67,7 @@ class NodeTable {
   // An open found that the origin has another version. The next answer that still names this one isn't to be believed.
   void supersede(NodeNumber node);
   // Whether that has happened to this version; it is forgotten by asking.
-  bool takeSuperseded(std::string_view path, std::string_view version);
+  bool takeSuperseded(const Inode& inode);
 
   std::size_t size() const { return nodes_.size(); }
   // Up to `most` unopened objects beyond `limit`, those made longest ago first; asking again goes on where it ended.
@@ -83,12 +84,14 @@ class NodeTable {
   struct Key {
     std::string_view path;
     std::string_view version;
-    bool directory;
+    std::uint64_t size = 0;
+    bool directory = false;
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
     std::size_t operator()(const Key& key) const { return inodeNumber(key.path, key.directory, key.version); }
   };
+  static Key keyOf(const Inode& inode) { return {inode.path, inode.version, inode.size, inode.directory}; }
   using Nodes = std::map<NodeNumber, Node>;  // by age, for pastLimit
 
   void dropIfUnused(Nodes::iterator node);

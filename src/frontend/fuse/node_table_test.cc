@@ -70,14 +70,22 @@ TEST(NodeTable, aListedNodeGetsItsPlanFromALaterLookup) {
   EXPECT_EQ(table.size(), 1U) << "its names were counted right all along";
 }
 
+TEST(NodeTable, aListingThatIsWrongAboutASizeGivesAnotherNode) {
+  NodeTable table;
+  const NodeNumber listed = table.look(object("a", "v1"));
+  Inode real = object("a", "v1");
+  real.size = 2;
+  EXPECT_NE(table.look(std::move(real)), listed);
+}
+
 TEST(NodeTable, aSupersededVersionIsToldOnce) {
   NodeTable table;
   const NodeNumber node = table.look(object("a", "v1"));
-  EXPECT_FALSE(table.takeSuperseded("a", "v1"));
+  EXPECT_FALSE(table.takeSuperseded(object("a", "v1")));
   table.supersede(node);
-  EXPECT_FALSE(table.takeSuperseded("a", "v2"));
-  EXPECT_TRUE(table.takeSuperseded("a", "v1"));
-  EXPECT_FALSE(table.takeSuperseded("a", "v1"));
+  EXPECT_FALSE(table.takeSuperseded(object("a", "v2")));
+  EXPECT_TRUE(table.takeSuperseded(object("a", "v1")));
+  EXPECT_FALSE(table.takeSuperseded(object("a", "v1")));
 }
 
 TEST(NodeTable, theOldestUnopenedObjectsAreOfferedForForgetting) {

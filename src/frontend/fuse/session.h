@@ -101,7 +101,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void on(const Ticket& ticket, const OpenRequest& request);
   void on(const Ticket& ticket, const ReadDirRequest& request);
   void lookedUp(Operation& op, std::string path, bool revalidated, Result<client::Attributes> result);
-  void answerEntry(Operation& op, std::string path, client::Attributes attributes);
+  bool takeSuperseded(const Inode& inode);
+  void answerEntry(Operation& op, Inode looked_up, Duration ttl);
   void revalidateForOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode);
   void openedFor(Operation& op, const std::shared_ptr<const Inode>& inode, Result<client::Attributes> result);
   void openDirectory(const Ticket& ticket, std::shared_ptr<const Inode> inode);

@@ -70,38 +70,37 @@ void Session::lookedUp(Operation& op, std::string path, bool revalidated, Result
   }
   if (!result) return refuseClaimed(op, result.error());
 
-  if (!result->directory && !revalidated && operations_.isWaiting(op)) {
-    bool superseded = false;
-    {
-      const std::lock_guard lock(nodes_mutex_);
-      superseded = nodes_.takeSuperseded(path, result->plan.version);
-    }
+  Inode inode = inodeOf(std::move(path), *result);
+  if (!revalidated && operations_.isWaiting(op) && takeSuperseded(inode)) {
     // An open learnt that this version has a successor, said ESTALE, and the kernel looks the name up again: a
     // remembered answer would send it round to the same node. So the origin is asked, once.
-    if (superseded) {
-      const bool called = whileRunning([&] {
-        client_.lookup(path, true, op.deadline, [this, &op, path](Result<client::Attributes> fresh) mutable {
-          lookedUp(op, std::move(path), true, std::move(fresh));
-        });
-      });
-      if (!called) abandon(op);
-      return;
-    }
+    const bool called = whileRunning([&] {
+      client_.lookup(inode.path, true, op.deadline,
+                     [this, &op, path = inode.path](Result<client::Attributes> fresh) mutable {
+                       lookedUp(op, std::move(path), true, std::move(fresh));
+                     });
+    });
+    if (!called) abandon(op);
+    return;
   }
   if (operations_.claim(op)) {
-    answerEntry(op, std::move(path), std::move(*result));
+    answerEntry(op, std::move(inode), entryTtl(result->ttl));
     operations_.answered(op);
   }
   operations_.calledBack(op);
 }
 
-void Session::answerEntry(Operation& op, std::string path, client::Attributes attributes) {
-  const Duration ttl = entryTtl(attributes.ttl);
+bool Session::takeSuperseded(const Inode& inode) {
+  const std::lock_guard lock(nodes_mutex_);
+  return !inode.directory && nodes_.takeSuperseded(inode);
+}
+
+void Session::answerEntry(Operation& op, Inode looked_up, Duration ttl) {
   NodeNumber node = 0;
   std::shared_ptr<const Inode> inode;
   {
     const std::lock_guard lock(nodes_mutex_);
-    node = nodes_.look(inodeOf(std::move(path), attributes));
+    node = nodes_.look(std::move(looked_up));
     inode = nodes_.find(node);
   }
   if (replyStruct(op.ticket, entryOf(node, *inode, ttl))) return;
