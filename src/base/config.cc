@@ -186,6 +186,7 @@ class Parser {
     applyEnvironment();
     for (const std::string& set : input_.overrides.sets) applySet(set);
     for (Section& section : document_.sections) fillDefaults(section);
+    sortSections();
     Problems all;
     for (auto& [line, text] : problems_) all.add(std::move(text));
     TRY(all.status());
@@ -279,6 +280,17 @@ class Parser {
       document_.sections.back().table = table.name;
       document_.sections.back().from = input_.file;
     }
+  }
+
+  // In the schema's order, whatever the file's is: what is shown of them then reads the same everywhere.
+  void sortSections() {
+    std::vector<Section> sorted;
+    for (const Table& table : schema_.tables) {
+      for (Section& section : document_.sections) {
+        if (section.table == table.name) sorted.push_back(std::move(section));
+      }
+    }
+    document_.sections = std::move(sorted);
   }
 
   void checkLabel(Section& section) {
@@ -384,14 +396,17 @@ class Parser {
 
   void fillDefaults(Section& section) {
     for (const Key& key : findTable(section.table)->keys) {
-      if (section.values.contains(key.name)) continue;
+      const bool there = section.values.contains(key.name);
+      section.values[key.name].type = key.type;
+      if (there) continue;
       if (key.required) {
         problem(kAfterFile, fmt::format("{}: {}.{} is missing: {} ({})", section.from, section.table, key.name,
                                         key.effect, allowedText(key)));
       }
       Result<Data> data = key.initial.empty() ? Result<Data>(emptyOf(key.type)) : fromText(key, key.initial);
       if (!data) std::abort();  // a default that the schema itself refuses: a bug that every start shows
-      section.values[key.name] = {.data = std::move(*data), .from = "default"};
+      section.values[key.name].data = std::move(*data);
+      section.values[key.name].from = "default";
     }
   }
 

@@ -79,6 +79,7 @@ struct Value {
   Data data;
   std::string from;    // "forebay.toml:12", "FOREBAY_NODE_MEMORY", "--set", "default"
   bool given = false;  // by the file or an override
+  Type type = Type::String;
 };
 
 // One table with all its keys: those that nobody gave have their defaults. To ask for a key that the schema lacks, or
@@ -151,7 +152,7 @@ std::vector<Effective> effective(const Document& document);
 std::string allowedText(const Key& key);
 // A value as an override writes it, by the rules of its key. The message doesn't repeat the value.
 Result<Data> parseValue(const Key& key, const std::string& text);
-std::string valueText(const Data& data);
+std::string valueText(const Value& value);
 std::string variableName(std::string_view table, std::string_view key, std::string_view label);
 
 // The Markdown page of a schema.

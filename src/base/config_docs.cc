@@ -71,26 +71,26 @@ std::string allowedText(const Key& key) {
   return key.form.empty() ? "a string" : key.form;
 }
 
-std::string valueText(const Data& data) {
-  return std::visit(Overloaded{
-                        [](bool value) { return std::string(value ? "true" : "false"); },
-                        [](std::uint64_t value) { return std::to_string(value); },
-                        [](const Amount& value) {
-                          return value.percent != 0 ? fmt::format("{}%", value.percent) : sizeText(value.bytes);
-                        },
-                        [](Duration value) { return durationText(value); },
-                        [](const std::string& value) { return value; },
-                        [](const std::vector<std::string>& value) { return fmt::format("{}", fmt::join(value, ",")); },
-                        [](const Secret& value) { return fmt::format("{}", value); },
-                    },
-                    data);
+std::string valueText(const Value& value) {
+  if (value.type == Type::Size) return sizeText(std::get<std::uint64_t>(value.data));
+  return std::visit(
+      Overloaded{
+          [](bool b) { return std::string(b ? "true" : "false"); },
+          [](std::uint64_t n) { return std::to_string(n); },
+          [](const Amount& a) { return a.percent != 0 ? fmt::format("{}%", a.percent) : sizeText(a.bytes); },
+          [](Duration d) { return durationText(d); },
+          [](const std::string& text) { return text; },
+          [](const std::vector<std::string>& items) { return fmt::format("{}", fmt::join(items, ",")); },
+          [](const Secret& secret) { return fmt::format("{}", secret); },
+      },
+      value.data);
 }
 
 std::vector<Effective> effective(const Document& document) {
   std::vector<Effective> rows;
   for (const Section& section : document.sections) {
     for (const auto& [name, value] : section.values) {
-      const std::string text = valueText(value.data);
+      const std::string text = valueText(value);
       if (text.empty()) continue;
       rows.push_back(
           {.key = fmt::format("{}{}{}.{}", section.table, section.label.empty() ? "" : ".", section.label, name),

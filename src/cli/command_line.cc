@@ -2,11 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <optional>
+#include <fmt/format.h>
 #include <sstream>
 
 #include "base/config_values.h"
 #include "cli/exit_codes.h"
+#include "cli/units.h"
 
 namespace forebay::cli {
 namespace {
@@ -26,7 +27,6 @@ class Parser {
   Parser() : app_("Forebay: one cache between GPUs and object storage.", "forebay") {
     app_.require_subcommand(1);
     app_.fallthrough();  // flags for all commands are understood after the command too
-    app_.footer(kExamples);
     app_.add_flag("--json", made_.json, "Print JSON instead of tables");
     app_.add_option("--node", made_.node, "Where the node is: unix:PATH or host:port")->type_name("ADDRESS");
     app_.add_option("--timeout", timeout_, "How long each question to the node may take (default 60s)")
@@ -41,16 +41,20 @@ class Parser {
     addStatus();
     addConfig();
     app_.add_subcommand("version", "Print the version")->callback([this] { made_.command = VersionOptions{}; });
+    app_.footer(kExamples);  // last: commands would take it over
   }
 
   std::variant<Invocation, Answer> parse(std::vector<std::string> arguments) {
+    if (std::string unknown = unknownCommand(arguments); !unknown.empty()) {
+      return Answer{.out = {}, .err = std::move(unknown), .exit_code = kExitUsage};
+    }
     std::ranges::reverse(arguments);  // as CLI11 wants them
     try {
       app_.parse(arguments);
     } catch (const CLI::ParseError& error) {
       std::ostringstream out, err;
       const int code = app_.exit(error, out, err);
-      return Answer{.out = out.str(), .err = err.str(), .exit_code = code == 0 ? kExitOk : kExitUsage};
+      return Answer{.out = out.str(), .err = oneLine(err.str()), .exit_code = code == 0 ? kExitOk : kExitUsage};
     }
     if (problem_.empty()) readTimeout();
     if (!problem_.empty()) return Answer{.out = {}, .err = problem_, .exit_code = kExitUsage};
@@ -62,6 +66,30 @@ class Parser {
   template <class Options>
   void yields(CLI::App* command, Options& options) {
     command->callback([this, &options] { made_.command = options; });
+  }
+
+  // CLI11 would only say that a command is missing.
+  std::string unknownCommand(const std::vector<std::string>& arguments) const {
+    std::size_t at = 0;
+    while (at < arguments.size() && arguments[at].starts_with('-')) {
+      at += arguments[at] == "--node" || arguments[at] == "--timeout" ? 2 : 1;
+    }
+    if (at >= arguments.size()) return {};
+    std::vector<std::string> known;
+    for (const CLI::App* command : app_.get_subcommands([](const CLI::App*) { return true; })) {
+      if (command->check_name(arguments[at])) return {};
+      known.push_back(command->get_name());
+    }
+    const std::string near = config::nearest(arguments[at], known);
+    return fmt::format("no such command: {}{}; `forebay --help` lists them", printable(arguments[at]),
+                       near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near));
+  }
+
+  // CLI11's text, in one line.
+  static std::string oneLine(std::string text) {
+    while (text.ends_with('\n')) text.pop_back();
+    std::ranges::replace(text, '\n', ' ');
+    return text;
   }
 
   void addNode() {
@@ -92,7 +120,7 @@ class Parser {
     c->add_option("--log-file", mount_.log_file, "Log of a mount in the background")->type_name("FILE");
     c->callback([this] {
       mount_.node = made_.node;
-      if (mount_command_->count("--path-style") != 0) mount_.path_style = path_style_;
+      if (path_style_ || host_style_) mount_.path_style = path_style_;
       made_.command = mount_;
     });
   }
@@ -113,8 +141,10 @@ class Parser {
     option("--proxy", mount_.proxy, "HTTP proxy on the way to the origin", "URL");
     mount_command_->add_flag("--anonymous", mount_.anonymous, "Send no credentials: public data")
         ->group("For a mount by URL");
-    mount_command_->add_flag("--path-style,!--host-style", path_style_, "S3: bucket in the path, or in the host's name")
-        ->group("For a mount by URL");
+    CLI::Option* path = mount_command_->add_flag("--path-style", path_style_, "S3: the bucket is in the path");
+    CLI::Option* host = mount_command_->add_flag("--host-style", host_style_, "S3: the bucket is in the host's name");
+    path->group("For a mount by URL");
+    host->group("For a mount by URL")->excludes(path);
   }
 
   void addUnmount() {
@@ -206,7 +236,7 @@ class Parser {
   CLI::App* mount_command_ = nullptr;
   Invocation made_{.command = VersionOptions{}, .json = false, .node = {}};
   std::string problem_, timeout_, cat_offset_, cat_length_;
-  bool path_style_ = false;
+  bool path_style_ = false, host_style_ = false;
   NodeOptions node_;
   MountArguments mount_;
   UnmountOptions unmount_;

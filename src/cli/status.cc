@@ -84,7 +84,7 @@ void mountsTable(Terminal& terminal, const StatusReply& reply) {
                          {.title = "REQUESTS", .key = "", .right = true},
                          {.title = "HITS", .key = "", .right = true},
                          {.title = "FROM ORIGIN", .key = "", .right = true},
-                         {.title = "REQUESTS", .key = "", .right = true},
+                         {.title = "IN REQUESTS", .key = "", .right = true},
                          {.title = "ERRORS", .key = "", .right = true},
                          {.title = "FROM PEERS", .key = "", .right = true},
                          {.title = "DIRECT", .key = "", .right = true},

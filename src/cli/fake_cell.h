@@ -1,0 +1,159 @@
+// A Cell in memory, for tests of the commands: objects by name, faults by name.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "cli/cell.h"
+
+namespace forebay::cli {
+
+class FakeCell : public Cell {
+ public:
+  // What tests set up, before the calls.
+  std::map<std::string, std::string> objects;  // "MOUNT/PATH" -> content
+  std::map<std::string, Error> broken;         // names whose resolve, list, read, warm fail
+  std::size_t page = 2;                        // entries per page of a listing
+  std::uint32_t chunk_bits = core::kMinChunkBits;
+  wire::pb::StatusReply status_reply;
+
+  // What they look at, afterwards.
+  std::map<std::string, std::uint64_t> warmed;  // bytes by name
+  std::size_t most_in_flight = 0;
+  std::size_t resolve_calls = 0;
+
+  Result<std::vector<Result<client::Attributes>>> resolve(const std::string& mount, std::span<const std::string> paths,
+                                                          bool object_only) override {
+    const std::lock_guard lock(mutex_);
+    ++resolve_calls;
+    std::vector<Result<client::Attributes>> answers;
+    for (const std::string& path : paths) answers.push_back(resolveOne({.mount = mount, .path = path}, object_only));
+    return answers;
+  }
+
+  Result<client::DirectoryPage> list(const ObjectName& directory, const std::string& cursor, bool) override {
+    if (const Error* error = fault(directory.text())) return fail(*error);
+    const std::string prefix = directory.text() + "/";
+    std::map<std::string, client::DirectoryEntry> entries;
+    for (const auto& [name, content] : objects) {
+      if (!name.starts_with(prefix)) continue;
+      const std::string rest = name.substr(prefix.size());
+      const std::size_t slash = rest.find('/');
+      const std::string first = rest.substr(0, slash);
+      if (slash != std::string::npos) {
+        entries[first] = {.name = first, .directory = true, .version = {}};
+      } else if (!entries.contains(first)) {
+        entries[first] = {.name = first, .size = content.size(), .version = "v1"};
+      }
+    }
+    client::DirectoryPage made;
+    for (auto at = entries.upper_bound(cursor); at != entries.end(); ++at) {
+      if (made.entries.size() == page) {
+        made.next_cursor = made.entries.back().name;
+        break;
+      }
+      made.entries.push_back(at->second);
+    }
+    return made;
+  }
+
+  Result<std::size_t> read(const std::string& mount, const core::Plan& plan, std::uint64_t offset,
+                           MutableBytes into) override {
+    const std::string name = mount + "/" + plan.path;
+    if (const Error* error = fault(name + "@" + std::to_string(offset))) return fail(*error);
+    const std::string& content = objects.at(name);
+    const std::size_t n = std::min<std::size_t>(into.size(), content.size() - offset);
+    std::memcpy(into.data(), content.data() + offset, n);
+    return n;
+  }
+
+  Status warm(const std::string& mount, const core::Plan& plan, std::uint64_t offset, std::uint64_t length) override {
+    const std::string name = mount + "/" + plan.path;
+    enter();
+    std::this_thread::yield();
+    leave();
+    if (const Error* error = fault(name + "@" + std::to_string(offset))) return fail(*error);
+    const std::lock_guard lock(mutex_);
+    warmed[name] += length;
+    return {};
+  }
+
+  Result<client::Where> where(const ObjectName& object) override {
+    if (!objects.contains(object.text())) return fail(Code::NotFound, "no such object");
+    client::Where answer{.plan = planOf(object), .chunks = {}, .unreachable = {"c"}};
+    for (std::uint32_t i = 0; i < answer.plan.chunks(); ++i) {
+      answer.chunks.push_back({.chunk = i,
+                               .slot = static_cast<core::Slot>(7 + i),
+                               .bytes = answer.plan.chunkLength(i),
+                               .owners = {"a", "b"},
+                               .holders = {}});
+    }
+    if (!answer.chunks.empty()) answer.chunks[0].holders = {{"a", answer.chunks[0].bytes}, {"b", 1}};
+    return answer;
+  }
+
+  Result<wire::pb::StatusReply> status(bool) override { return status_reply; }
+
+ private:
+  const Error* fault(const std::string& name) const {
+    const auto found = broken.find(name);
+    return found == broken.end() ? nullptr : &found->second;
+  }
+  core::Plan planOf(const ObjectName& name) const {
+    return {.mount = core::mountIdOf(name.mount),
+            .path = name.path,
+            .version = "v1",
+            .key = {},
+            .size = objects.at(name.text()).size(),
+            .chunk_bits = chunk_bits,
+            .mtime_ns = 1'700'000'000'000'000'000};
+  }
+  Result<client::Attributes> resolveOne(const ObjectName& name, bool object_only) const {
+    if (const Error* error = fault(name.text())) return fail(*error);
+    const std::string below = name.text() + "/";
+    const auto first = objects.lower_bound(below);
+    if (!object_only && first != objects.end() && first->first.starts_with(below)) {
+      return client::Attributes{.directory = true, .plan = {}};
+    }
+    if (!objects.contains(name.text())) return fail(Code::NotFound, "no such object");
+    return client::Attributes{.directory = false, .plan = planOf(name)};
+  }
+  void enter() {
+    const std::lock_guard lock(mutex_);
+    most_in_flight = std::max(most_in_flight, ++in_flight_);
+  }
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    --in_flight_;
+  }
+
+  std::mutex mutex_;
+  std::size_t in_flight_ = 0;
+};
+
+// A terminal whose output is kept.
+struct Output {
+  std::string out, err;
+  int out_error = 0;  // errno of writing to stdout
+  Terminal::Options options(bool json = false, bool terminal = false, unsigned width = 80) {
+    return {.out =
+                [this](std::string_view text) {
+                  if (out_error == 0) out += text;
+                  return out_error;
+                },
+            .err =
+                [this](std::string_view text) {
+                  err += text;
+                  return 0;
+                },
+            .out_is_terminal = terminal,
+            .json = json,
+            .width = width};
+  }
+};
+
+}  // namespace forebay::cli
