@@ -8,8 +8,8 @@
 
 namespace forebay::node {
 namespace {
-constexpr Duration kOriginDeadline = 60s;  // of one fill, retries included
-constexpr Duration kRoomDeadline = 20s;    // for room in the arena
+constexpr Duration kPeerDeadline = 60s;  // of one attempt; a peer that is silent is given up long before
+constexpr Duration kRoomDeadline = 20s;  // for room in the arena
 constexpr Duration kRoomRetry = 10ms;
 constexpr Duration kRoomWord = 500ms;  // a quarter of the silence that the core bears
 }  // namespace
@@ -22,6 +22,8 @@ class ChunkService::Fetch {
   virtual ~Fetch() = default;
 
   const core::Plan& plan() const { return *chunk_.plan; }
+  // The service goes away; an origin's call may keep this object until later, but not its place in the arena.
+  void letGo() { place_.abandon(); }
 
  protected:
   // Granules from the place's start that have arrived with these checksums.
@@ -49,7 +51,8 @@ class ChunkService::OriginFetch : public Fetch, public origin::ByteSink {
 
   void start(const std::shared_ptr<OriginFetch>& self) {
     const std::uint64_t offset = (std::uint64_t{chunk_.index} << plan().chunk_bits) + place_.chunkOffset();
-    mount_.origin->get(plan().path, plan().version, offset, place_.size(), *this, io::Reactor::now() + kOriginDeadline,
+    mount_.origin->get(plan().path, plan().version, offset, place_.size(), *this,
+                       io::Reactor::now() + mount_.request_timeout,
                        [self, alive = std::weak_ptr(service_.alive_)](Status status) {
                          if (!alive.expired()) self->done(std::move(status));
                        });
@@ -111,7 +114,7 @@ class ChunkService::PeerFetch : public Fetch, public reader::ReadObserver {
     if (a.fallback) item.flags |= wire::kFallback;
     request_ =
         channel.read({.objects = {&object, 1}, .items = {&item, 1}, .map_version = service_.deps_.cell.map().version()},
-                     *this, io::Reactor::now() + kOriginDeadline);
+                     *this, io::Reactor::now() + kPeerDeadline);
   }
   void stop() {
     if (channel_ != nullptr) channel_->cancel(request_);
@@ -195,6 +198,7 @@ ChunkService::ChunkService(Deps deps) : deps_(std::move(deps)) {}
 ChunkService::~ChunkService() {
   alive_.reset();
   for (auto& [id, fetch] : peer_fetches_) fetch->stop();
+  for (auto& [id, fetch] : origin_fetches_) fetch->letGo();
   if (timer_ != 0) deps_.reactor.cancel(timer_);
   if (room_timer_ != 0) deps_.reactor.cancel(room_timer_);
 }

@@ -46,6 +46,7 @@ struct Mount {
   MountClass mount_class = MountClass::Dataset;
   Consistency consistency;
   std::uint32_t chunk_bits = core::kDefaultChunkBits;
+  Duration request_timeout = 60s;  // of one call to the origin, with its retries
   std::vector<std::byte> secret;
   std::unique_ptr<origin::OriginMetrics> origin_metrics;
   std::unique_ptr<MountMetrics> metrics;

@@ -8,7 +8,7 @@
 namespace forebay::node {
 namespace {
 
-constexpr Duration kFetchDeadline = 60s;           // of one question to the origin or an owner, whoever waits for it
+constexpr Duration kOwnerDeadline = 60s;           // of one question to a name's owners, whoever waits for it
 constexpr std::size_t kMaxPageBytes = 900 * kKiB;  // of a page's names and versions: a body has at most 1 MiB
 constexpr int kMaxEmptyPages = 1000;               // an origin that answers empty pages for ever is broken
 
@@ -144,7 +144,7 @@ void NameService::nameFromOrigin(const NameKey& key) {
   Mount& mount = mountOf(key.mount);
   auto lookup = std::make_shared<OriginLookup>();
   lookup->asked = io::Reactor::now();
-  const TimePoint deadline = lookup->asked + kFetchDeadline;
+  const TimePoint deadline = lookup->asked + mount.request_timeout;
   if (key.object_only) lookup->below = Result<bool>(false);
   mount.origin->head(key.path, deadline,
                      [this, key, lookup, alive = std::weak_ptr(alive_)](Result<origin::ObjectInfo> info) {
@@ -205,7 +205,7 @@ void NameService::nameFromOwner(const NameKey& key, bool revalidate) {
   owners_.ask({.slot = core::slotOfPath(mount.name, key.path),
                .type = wire::MessageType::ResolveRequest,
                .message = std::move(request),
-               .deadline = asked + kFetchDeadline},
+               .deadline = asked + kOwnerDeadline},
               [this, key, asked](reader::OwnerAnswer answer) {
                 std::visit(Overloaded{[&](const reader::Answer& a) { ownersName(key, asked, a.body); },
                                       [&](const reader::AskHere&) { nameFromOrigin(key); },
@@ -274,13 +274,14 @@ void NameService::pageFromOrigin(const PageKey& key, std::uint32_t max) {
   if (!cursor) return pageFetched(key, fail(cursor.error()), Duration{0});
   const TimePoint asked = io::Reactor::now();
   const std::string next = cursor->origin_next;
-  mountOf(key.mount).origin->list(prefixOf(key.path), next, max, asked + kFetchDeadline,
-                                  [this, key, asked, max, cursor = std::move(*cursor),
-                                   alive = std::weak_ptr(alive_)](Result<origin::ListPage> page) mutable {
-                                    if (alive.expired()) return;
-                                    if (!page) return pageFetched(key, fail(page.error()), Duration{0});
-                                    originPage(key, std::move(cursor), asked, max, std::move(*page));
-                                  });
+  Mount& mount = mountOf(key.mount);
+  mount.origin->list(prefixOf(key.path), next, max, asked + mount.request_timeout,
+                     [this, key, asked, max, cursor = std::move(*cursor),
+                      alive = std::weak_ptr(alive_)](Result<origin::ListPage> page) mutable {
+                       if (alive.expired()) return;
+                       if (!page) return pageFetched(key, fail(page.error()), Duration{0});
+                       originPage(key, std::move(cursor), asked, max, std::move(*page));
+                     });
 }
 
 void NameService::originPage(const PageKey& key, ViewCursor cursor, TimePoint asked, std::uint32_t max,
@@ -318,7 +319,7 @@ void NameService::pageFromOwner(const PageKey& key) {
   owners_.ask({.slot = core::slotOfPath(mount.name, key.path),
                .type = wire::MessageType::ListRequest,
                .message = std::move(request),
-               .deadline = asked + kFetchDeadline,
+               .deadline = asked + kOwnerDeadline,
                .try_timeout = 20s},
               [this, key, asked](reader::OwnerAnswer answer) {
                 std::visit(Overloaded{[&](const reader::Answer& a) { ownersPage(key, asked, a.body); },

@@ -26,6 +26,7 @@ namespace {
 constexpr Duration kProbeDeadline = 20s;
 constexpr unsigned kFileThreads = 4;  // for directory origins and name resolution
 constexpr std::size_t kMaxFileWork = 4'096;
+constexpr std::uint64_t kMinChunks = 4;  // of an arena: one being filled, one passing through, and something kept
 
 // How the memory cap is divided. The reserve holds what isn't counted one by one: the process itself, connections'
 // buffers, libcurl's receive buffers (64 × 512 KiB at most), the allocator's slack.
@@ -190,7 +191,8 @@ Status Node::Impl::startServices(const Budget& budget) {
                      .chunks = *chunks_,
                      .status = [this] { return status(); },
                      .add_mount = [this](const auto& request, auto done) { addMountRequest(request, std::move(done)); },
-                     .pull_map = pull});
+                     .pull_map = pull,
+                     .overloaded = [this] { return server_ && server_->openRequests() > config_.max_requests; }});
   io::ServerOptions server;
   server.connection.self = introduction;
   server.connection.metrics = server_metrics_.get();
@@ -216,8 +218,16 @@ Status Node::Impl::listen() {
 // ---- mounts ----
 
 Result<Mount*> Node::Impl::makeMount(MountConfig config) {
+  const std::uint64_t chunk_size = std::uint64_t{1} << config.chunk_bits;
+  if (arena_->capacityBytes() < kMinChunks * chunk_size)
+    return fail(
+        Code::InvalidArgument,
+        fmt::format("mount {}: chunks of {} MiB are too large for the {} MiB that node.memory leaves for bytes: "
+                    "make them smaller (chunk_size) or raise node.memory",
+                    config.name, chunk_size / kMiB, arena_->capacityBytes() / kMiB));
   auto mount = std::make_unique<Mount>();
   mount->name = config.name;
+  mount->request_timeout = config.request_timeout;
   mount->url = config.url.text();
   mount->mount_class = config.mount_class;
   mount->consistency = config.consistency;

@@ -11,6 +11,7 @@ namespace {
 constexpr Duration kHolderTimeout = 1s;           // of one node's answer to `where` and `status`
 constexpr std::uint32_t kMaxWhereChunks = 4'000;  // an answer has at most 1 MiB
 constexpr std::uint32_t kDefaultPage = 5'000, kMaxPage = 5'000;
+constexpr Duration kPrefetchDeadline = 60s;
 constexpr std::size_t kMaxPrefetches = 16;  // chunks of scans that are brought in ahead, at once
 
 void fill(wire::pb::Resolved& to, const Result<NameService::Resolved>& from) {
@@ -43,12 +44,17 @@ void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
   }
 }
 
+Error tooMany() {
+  return {Code::Busy, "this node has node.max_requests requests open: try again", 50};
+}
+
 }  // namespace
 
 // Brings a chunk in for a reader that will probably come; nobody waits for it.
 class Requests::Prefetch : public Waiter {
  public:
-  explicit Prefetch(Requests& requests, std::uint32_t end) : requests_(requests), end_(end) { ++requests_.prefetches_; }
+  Prefetch(Requests& requests, std::uint32_t end) : requests_(requests), end_(end) {}
+  void named(core::WaiterId id) { id_ = id; }
   void ready(std::uint32_t upto) override {
     if (upto >= end_) finish();
   }
@@ -56,15 +62,17 @@ class Requests::Prefetch : public Waiter {
 
  private:
   void finish() {
-    --requests_.prefetches_;
-    delete this;
+    const auto self = requests_.prefetches_.extract(id_);  // lives until the end of this call
   }
   Requests& requests_;
   const std::uint32_t end_;
+  core::WaiterId id_ = 0;
 };
 
 Requests::Requests(Deps deps) : deps_(std::move(deps)), readahead_({}) {}
-Requests::~Requests() = default;
+Requests::~Requests() {
+  for (const auto& [id, prefetch] : prefetches_) deps_.chunks.left(id);
+}
 
 Result<Mount*> Requests::mountOf(const std::string& name) {
   Mount* mount = deps_.mounts.find(name);
@@ -75,6 +83,10 @@ Result<Mount*> Requests::mountOf(const std::string& name) {
 }
 
 void Requests::request(const io::Request& request, Bytes body, io::Reply reply) {
+  if (deps_.overloaded()) {
+    (void)reply.fail(tooMany());
+    return;
+  }
   const Status handled = handle(request, body, reply);
   if (!handled) (void)reply.fail(handled.error());
 }
@@ -113,6 +125,10 @@ Status Requests::handle(const io::Request& request, Bytes body, io::Reply& reply
 }
 
 void Requests::read(const io::Request& request, const wire::ReadView& read, io::Reply reply) {
+  if (deps_.overloaded()) {
+    (void)reply.fail(tooMany());
+    return;
+  }
   const ReadDeps deps{
       deps_.reactor, deps_.mounts,
       deps_.arena,   deps_.chunks,
@@ -127,10 +143,13 @@ void Requests::newerMap(const io::RemoteInfo& from, std::uint64_t version) {
 void Requests::readAhead(const SharedPlan& plan, const core::ChunkRange& range) {
   const std::uint64_t offset = (std::uint64_t{range.chunk} << plan->chunk_bits) + range.offset;
   const core::ChunkSpan span = readahead_.read(*plan, offset, range.length);
-  for (std::uint32_t chunk = span.first; chunk < span.end && prefetches_ < kMaxPrefetches; ++chunk) {
+  for (std::uint32_t chunk = span.first; chunk < span.end && prefetches_.size() < kMaxPrefetches; ++chunk) {
     const std::uint32_t length = plan->chunkLength(chunk);
-    auto* prefetch = new Prefetch(*this, length);  // deletes itself: it is told once how it ended
-    deps_.chunks.want(plan, {chunk, 0, length}, {.must_answer = true, .deadline = io::Reactor::now() + 60s}, *prefetch);
+    auto prefetch = std::make_unique<Prefetch>(*this, length);
+    const auto id = deps_.chunks.want(
+        plan, {chunk, 0, length}, {.must_answer = true, .deadline = io::Reactor::now() + kPrefetchDeadline}, *prefetch);
+    prefetch->named(id);
+    prefetches_.emplace(id, std::move(prefetch));
   }
 }
 

@@ -1,11 +1,12 @@
 // What a node answers: each message of the wire, handed to the service that knows. No state of its own but what a
-// running request needs.
+// running request needs, and what sequential readers will want next (core::Readahead).
 //
 // Threading: the node's loop.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <unordered_map>
 
 #include "core/chunk_server.h"
 #include "core/readahead.h"
@@ -34,6 +35,7 @@ class Requests : public io::RequestHandler {
     std::function<wire::pb::NodeStatus()> status;
     std::function<void(const wire::pb::AddMountRequest&, std::move_only_function<void(Result<std::string>)>)> add_mount;
     std::function<void(core::NodeId, std::uint64_t)> pull_map;
+    std::function<bool()> overloaded;  // max_requests are open
   };
   explicit Requests(Deps deps);
   ~Requests() override;
@@ -62,7 +64,7 @@ class Requests : public io::RequestHandler {
 
   Deps deps_;
   core::Readahead readahead_;
-  std::size_t prefetches_ = 0;
+  std::unordered_map<core::WaiterId, std::unique_ptr<Prefetch>> prefetches_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
