@@ -1,9 +1,9 @@
 #include "io/http_client.h"
 
+#include <algorithm>
 #include <csignal>
 #include <curl/curl.h>
 #include <fmt/format.h>
-#include <strings.h>
 
 namespace forebay::io {
 namespace {
@@ -19,7 +19,8 @@ constexpr const char* kTls12Ciphers =
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 
 bool sameName(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 // A control character in a header or URL could smuggle a second header or request.

@@ -8,8 +8,6 @@
 namespace forebay::io {
 namespace {
 
-using testing::HasSubstr;
-
 // Streams what it is asked to, and keeps everything.
 class Recorder final : public HttpReceiver {
  public:

@@ -13,7 +13,7 @@ namespace {
 // A name may consist of spaces alone, which XML parsers like to drop.
 constexpr unsigned kParse = pugi::parse_default | pugi::parse_ws_pcdata_single;
 
-std::unexpected<Error> corrupt(std::string why) {
+std::unexpected<Error> corrupt(const std::string& why) {
   return fail(Code::Corrupt, "the list that the origin sent can't be right: " + why);
 }
 

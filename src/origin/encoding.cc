@@ -1,6 +1,7 @@
 #include "origin/encoding.h"
 
 #include <charconv>
+#include <chrono>
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
@@ -67,7 +68,7 @@ std::optional<std::int64_t> wallOf(const Civil& c) {
   if (c.year < 1678 || c.year > 2261 || !date.ok() || c.hour > 23 || c.minute > 59 || c.second > 60)
     return std::nullopt;
   const std::int64_t day_seconds = std::int64_t{sys_days(date).time_since_epoch().count()} * 86'400;
-  return (day_seconds + c.hour * 3600 + c.minute * 60 + c.second) * kSecond;
+  return (day_seconds + std::int64_t{c.hour} * 3600 + std::int64_t{c.minute} * 60 + c.second) * kSecond;
 }
 
 // `count` digits at `at`; -1 where there are none.

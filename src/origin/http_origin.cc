@@ -1,6 +1,10 @@
 #include "origin/http_origin.h"
 
+#include <algorithm>
+#include <cstring>
 #include <fmt/format.h>
+#include <optional>
+#include <variant>
 
 #include "base/log.h"
 #include "origin/encoding.h"
@@ -98,7 +102,7 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
 
   Body head(const HttpResponse& response) override;
   bool body(Bytes bytes) override;
-  void done(HttpResult result) override { origin.endAttempt(*this, std::move(result)); }
+  void done(HttpResult result) override { origin.endAttempt(*this, result); }
 
   HttpOrigin& origin;
   const Call call;
@@ -263,20 +267,20 @@ void HttpOrigin::submit(std::shared_ptr<Op> op) {
   op->submitted = now;
   Op& call = *op;
   ops_.emplace(op->id, std::move(op));
-  const auto failLater = [this, id = call.id](Error error) {
+  const auto fail_later = [this, id = call.id](Error error) {
     later([this, id, why = std::move(error)]() mutable {
       if (const auto known = ops_.find(id); known != ops_.end()) fail(*known->second, std::move(why));
     });
   };
   if (const std::string problem = problemOf(call.call); !problem.empty())
-    return failLater({Code::InvalidArgument, fmt::format("{}: {}", describe(call.call), problem)});
+    return fail_later({Code::InvalidArgument, fmt::format("{}: {}", describe(call.call), problem)});
   if (now >= call.deadline)
-    return failLater({Code::DeadlineExceeded, fmt::format("{}: its deadline had passed", describe(call.call))});
+    return fail_later({Code::DeadlineExceeded, fmt::format("{}: its deadline had passed", describe(call.call))});
   if (running_ >= options_.max_concurrent && waiting_.size() >= options_.max_waiting)
-    return failLater({Code::Busy,
-                      fmt::format("{}: {} calls to the origin already wait (max_waiting), {} run (max_concurrent)",
-                                  describe(call.call), waiting_.size(), running_),
-                      100});
+    return fail_later({Code::Busy,
+                       fmt::format("{}: {} calls to the origin already wait (max_waiting), {} run (max_concurrent)",
+                                   describe(call.call), waiting_.size(), running_),
+                       100});
   budget_.onCall(now);
   if (call.deadline != kNever)
     call.deadline_timer = reactor_.at(call.deadline, [this, id = call.id] {
@@ -366,7 +370,7 @@ void HttpOrigin::fail(Op& op, Error error) {
   std::visit([&](auto& done) { done(std::unexpected(std::move(error))); }, keep->done_callback);
 }
 
-void HttpOrigin::endAttempt(Op& op, HttpResult result) {
+void HttpOrigin::endAttempt(Op& op, const HttpResult& result) {
   const auto keep = op.shared_from_this();
   op.http = 0;
   --running_;

@@ -62,7 +62,7 @@ class HttpOrigin final : public Origin {
   void submit(std::shared_ptr<Op> op);
   void startWaiting();
   void startAttempt(Op& op);
-  void endAttempt(Op& op, io::HttpResult result);
+  void endAttempt(Op& op, const io::HttpResult& result);
   void retryOrGiveUp(Op& op, const Attempt& attempt, Error error);
   void resubmit(OpId id);
   void end(Op& op);  // forgets it; its callback is the caller's to run, last

@@ -92,17 +92,17 @@ Decision decide(const RetryPolicy& policy, const Attempt& attempt, TimePoint now
 }
 
 std::optional<Duration> retryAfter(const io::HttpHeaders& headers, std::int64_t wall_ns) {
-  const auto atMost = [](std::uint64_t ms) {
+  const auto at_most = [](std::uint64_t ms) {
     return Duration(std::chrono::milliseconds(std::min<std::uint64_t>(ms, kMaxRetryAfterMs)));
   };
   for (const std::string_view name : {"retry-after-ms", "x-ms-retry-after-ms"})
-    if (const auto ms = parseNumber(headers.get(name))) return atMost(*ms);
+    if (const auto ms = parseNumber(headers.get(name))) return at_most(*ms);
   const std::string_view value = headers.get("retry-after");
   if (const auto seconds = parseNumber(value))
-    return atMost(std::min<std::uint64_t>(*seconds, kMaxRetryAfterMs) * 1000);
+    return at_most(std::min<std::uint64_t>(*seconds, kMaxRetryAfterMs) * 1000);
   const auto date = parseHttpDate(value);
   if (!date) return std::nullopt;
-  return *date > wall_ns ? atMost(static_cast<std::uint64_t>(*date - wall_ns) / 1'000'000) : Duration{};
+  return *date > wall_ns ? at_most(static_cast<std::uint64_t>(*date - wall_ns) / 1'000'000) : Duration{};
 }
 
 }  // namespace forebay::origin

@@ -194,7 +194,7 @@ Result<std::unique_ptr<Dialect>> makeS3Dialect(const OriginUrl& url, const Origi
   if (!settings.public_service) settings.endpoint = TRY(parseEndpoint(config.endpoint));
   settings.path_style =
       config.path_style.value_or(!settings.public_service || url.container.find('.') != std::string::npos);
-  if (!settings.path_style && settings.endpoint.isAddress() && settings.endpoint.authority.find("localhost") != 0)
+  if (!settings.path_style && settings.endpoint.isAddress() && !settings.endpoint.authority.starts_with("localhost"))
     return fail(Code::InvalidArgument, fmt::format("{}: a bucket's name can't be put before an IP address: set "
                                                    "path_style = true",
                                                    settings.endpoint.text()));

@@ -10,7 +10,7 @@ namespace {
 
 constexpr unsigned kParse = pugi::parse_default | pugi::parse_ws_pcdata_single;  // a key may be spaces alone
 
-std::unexpected<Error> corrupt(std::string why) {
+std::unexpected<Error> corrupt(const std::string& why) {
   return fail(Code::Corrupt, "the list that the origin sent can't be right: " + why);
 }
 

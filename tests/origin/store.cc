@@ -55,7 +55,8 @@ void sendPut(const std::string& url, const std::vector<std::string>& headers, st
   curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT");
   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(bytes.size()));
-  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, bytes.data());
+  const std::string body(bytes);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.c_str());
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT, 60L);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &append);
