@@ -11,8 +11,10 @@
 namespace forebay::config {
 
 std::string defaultRunDir() {
-  if (::geteuid() == 0) return "/run/forebay";
   // Read at start, before threads; nothing in Forebay writes the environment.
+  const char* said = std::getenv("FOREBAY_NODE_RUN_DIR");  // NOLINT(concurrency-mt-unsafe)
+  if (said != nullptr && said[0] == '/') return said;
+  if (::geteuid() == 0) return "/run/forebay";
   const char* xdg = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
   if (xdg != nullptr && xdg[0] == '/') return fmt::format("{}/forebay", xdg);
   return fmt::format("/tmp/forebay-{}", ::geteuid());

@@ -1,8 +1,9 @@
 // Where a node of this user keeps its socket, and where everybody who looks for that node finds it.
 //
-//   root              /run/forebay
-//   XDG_RUNTIME_DIR   $XDG_RUNTIME_DIR/forebay
-//   otherwise         /tmp/forebay-UID
+//   FOREBAY_NODE_RUN_DIR   that directory: what says node.run_dir to a node says it to its clients too
+//   root                   /run/forebay
+//   XDG_RUNTIME_DIR        $XDG_RUNTIME_DIR/forebay
+//   otherwise              /tmp/forebay-UID
 //
 // Anybody may make a directory in /tmp before its owner does; so a node prepares its directory with
 // preparePrivateDir(), which refuses one that another user owns or can write to, and a client checks it in the same

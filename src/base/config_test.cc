@@ -277,6 +277,14 @@ TEST(ConfigPaths, aDirectoryThatOthersCanWriteToIsRefused) {
   std::filesystem::remove_all(base);
 }
 
+TEST(RunDir, isWhereTheEnvironmentSaysForNodesAndClientsAlike) {
+  ::setenv("FOREBAY_NODE_RUN_DIR", "/somewhere/else", 1);
+  EXPECT_EQ(defaultSocketPath(), "/somewhere/else/node.sock");
+  ::setenv("FOREBAY_NODE_RUN_DIR", "relative", 1);
+  EXPECT_NE(defaultRunDir(), "relative") << "clients may stand elsewhere than the node";
+  ::unsetenv("FOREBAY_NODE_RUN_DIR");
+}
+
 TEST(JsonWriter, writesNestedObjectsWithTheirCommas) {
   JsonWriter json;
   json.beginObject().field("a", 1).key("b").beginArray().value("x").value(true).endArray();
