@@ -3,7 +3,6 @@
 //   log::warn("origin", "{}: retry {} in {} ms: {}", url, n, wait_ms, error.text());
 //
 // Thread-safe. Secrets never reach a log: what may hold one goes through the redacting formatters of its owner.
-// `every` bounds what a broken peer or a misnamed object can write.
 #pragma once
 
 #include <fmt/format.h>

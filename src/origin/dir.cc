@@ -10,29 +10,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "io/descriptor.h"
+
 namespace forebay::origin {
 namespace {
 
 constexpr std::size_t kPiece = kMiB;  // of one pread: long enough to be cheap, short enough for others to get a turn
 
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_ = -1;
-};
+using io::Descriptor;
 
 bool isCanonical(std::string_view path) {
   std::size_t start = 0;
@@ -61,13 +46,13 @@ std::unexpected<Error> failPath(std::string_view path, int error_number) {
   }
 }
 
-Result<Fd> openBeneath(int root, const std::string& path, std::uint64_t flags) {
+Result<Descriptor> openBeneath(int root, const std::string& path, std::uint64_t flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   const auto fd = syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
   if (fd < 0) return failPath(path, errno);
-  return Fd(static_cast<int>(fd));
+  return Descriptor(static_cast<int>(fd));
 }
 
 std::int64_t toNs(const timespec& t) {
@@ -101,7 +86,7 @@ struct Get {
   ByteSink* sink = nullptr;
   TimePoint deadline;
   DoneCallback done;
-  Fd fd;
+  Descriptor fd;
   MutableBytes room;
   Status result;
 };
@@ -159,7 +144,7 @@ Result<std::vector<Name>> namesOf(int dir_fd, const std::string& path, const std
 Result<ListPage> listPage(int root, const std::string& prefix, const std::string& next, std::uint32_t max) {
   const std::string path = prefix.empty() ? "." : prefix.substr(0, prefix.size() - 1);
   if (!prefix.empty() && !isCanonical(path)) return fail(Code::NotFound, fmt::format("{}: no such directory", prefix));
-  Fd dir = TRY(openBeneath(root, path, O_RDONLY | O_DIRECTORY));
+  Descriptor dir = TRY(openBeneath(root, path, O_RDONLY | O_DIRECTORY));
   const int again = fcntl(dir.get(), F_DUPFD_CLOEXEC, 0);
   if (again < 0) return failErrno(path, errno);
   const auto names = TRY(namesOf(again, path, next));
@@ -183,7 +168,7 @@ Result<ListPage> listPage(int root, const std::string& prefix, const std::string
 
 class DirOrigin : public Origin {
  public:
-  DirOrigin(std::string root, Fd fd, io::Reactor& reactor, io::WorkerPool& pool, OriginMetrics& metrics)
+  DirOrigin(std::string root, Descriptor fd, io::Reactor& reactor, io::WorkerPool& pool, OriginMetrics& metrics)
       : root_(std::move(root)), fd_(std::move(fd)), reactor_(reactor), pool_(pool), metrics_(metrics) {}
 
   void probe(TimePoint deadline, DoneCallback done) override {
@@ -200,7 +185,7 @@ class DirOrigin : public Origin {
         deadline,
         [fd = fd_.get(), path = std::move(path)]() -> Result<ObjectInfo> {
           if (!isCanonical(path)) return fail(Code::NotFound, fmt::format("{}: no such file", path));
-          const Fd file = TRY(openBeneath(fd, path, O_PATH));
+          const Descriptor file = TRY(openBeneath(fd, path, O_PATH));
           return infoOf(file.get(), path);
         },
         std::move(done));
@@ -295,7 +280,7 @@ class DirOrigin : public Origin {
   }
 
   std::string root_;
-  Fd fd_;
+  Descriptor fd_;
   io::Reactor& reactor_;
   io::WorkerPool& pool_;
   OriginMetrics& metrics_;
@@ -308,7 +293,7 @@ Result<std::unique_ptr<Origin>> makeDirOrigin(std::string root, io::Reactor& rea
                                               OriginMetrics& metrics) {
   if (root.empty() || root.front() != '/')
     return fail(Code::InvalidArgument, fmt::format("file://{}: give an absolute path, as in file:///data", root));
-  Fd fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Descriptor fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0) return failErrno("file://" + root, errno);
   return std::make_unique<DirOrigin>(std::move(root), std::move(fd), reactor, pool, metrics);
 }

@@ -25,7 +25,7 @@ struct OwnerQuestion {
   wire::MessageType type{};
   std::shared_ptr<const google::protobuf::MessageLite> message;
   TimePoint deadline = kNever;
-  Duration try_timeout = 5s;  // of one node; then it counts as lost
+  Duration try_timeout = 5s;  // of one node; then another is asked
 };
 struct AskHere {};
 using OwnerAnswer = std::variant<Answer, AskHere, Error>;
@@ -58,7 +58,8 @@ class OwnerCalls {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
-// What a failed request to a node means to a walk.
+// What a request that failed as a whole means to a walk: the connection (Unavailable), time, or the node's refusal.
+// What a node answers about one name or range is not this.
 core::WalkEvent walkEventOf(const Error& error);
 
 }  // namespace forebay::reader

@@ -1,9 +1,9 @@
 // A cell of nodes in one process, with a real client: bytes are right, filled once, and survive the loss of nodes.
+#include <arpa/inet.h>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
