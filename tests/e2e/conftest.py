@@ -78,17 +78,16 @@ def make_cell(running, program, tmp_path):
 
 @pytest.fixture
 def mount_url(running, program, tmp_path):
-    """mount_url("s3://...", environment={...}, options=[...]): one command, as a newcomer types it."""
+    """mount_url("s3://...", environment={...}, options=[...]): one command, as a newcomer types it. The mounts of a
+    test share a run directory of its own: the machine's other nodes are left alone."""
     count = 0
 
     def make(url, environment=None, options=()):
         nonlocal count
         count += 1
         run_dir = tmp_path / "run"
-        run_dir.mkdir(mode=0o700, exist_ok=True)
-        return Mount(
-            running, program, url, tmp_path / f"mnt{count}", {"XDG_RUNTIME_DIR": str(run_dir), **(environment or {})}, options
-        )
+        environment = {"FOREBAY_NODE_RUN_DIR": str(run_dir), **(environment or {})}
+        return Mount(running, program, url, tmp_path / f"mnt{count}", environment, ["--memory", "256MiB", *options])
 
     return make
 

@@ -9,6 +9,7 @@
 Each node has its own directory (configuration, socket, run_dir) and its own log. Ports are free ones.
 """
 
+import functools
 import json
 import os
 import re
@@ -45,6 +46,11 @@ def parse_metrics(text):
         if match := _SAMPLE.match(line):
             metrics.setdefault(match.group(1), {})[match.group(2) or ""] = float(match.group(3))
     return metrics
+
+
+@functools.cache
+def has_sanitizer(program):
+    return b"__asan_init" in Path(program).read_bytes() or b"__tsan_init" in Path(program).read_bytes()
 
 
 class Node:
@@ -108,6 +114,20 @@ class Node:
     def metric(self, name, contains=""):
         """The sum of a metric's values whose labels contain a text."""
         return sum(value for labels, value in self.metrics().get(name, {}).items() if contains in labels)
+
+    def memory(self):
+        """Bytes: the cap, the arena's share of it, and `used`: what the process has of its own and what its arena
+        holds. A sanitizer's shadow, redzones and quarantine come on top, which `sanitizer` allows for."""
+        fields = {}
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            key, _, value = line.partition(":")
+            fields[key] = value
+        anonymous = int(fields["RssAnon"].split()[0]) << 10
+        (status,) = [n for n in self.json("status", "--local")["nodes"] if n["name"] == self.name]
+        return {
+            "cap": status["memory_cap"], "arena_cap": status["arena_cap"], "arena_used": status["arena_used"],
+            "used": anonymous + status["arena_used"], "sanitizer": (1 << 30) if has_sanitizer(self.program) else 0,
+        }
 
     def cli(self, *arguments, check=True, seconds=120):
         """Runs `forebay ARGUMENTS` against this node; returns the finished process, with bytes in stdout and stderr."""
