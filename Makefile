@@ -15,12 +15,13 @@ deps:  ## install what the build needs (Debian packages; says which; sudo where 
 build: deps  ## the release build: build/release/bin/forebay
 	@scripts/build.sh release
 
-demo: deps  ## five nodes on this machine, without and with Forebay (ORIGIN=fake or azurite)
-	@scripts/build.sh release
-	@scripts/demo.sh "$(ORIGIN)"
+demo:  ## five nodes on this machine, without and with Forebay (ORIGIN=fake or azurite)
+	@scripts/deps.sh --demo $(ORIGIN)
+	@scripts/build.sh release forebay forebay_fake_origin
+	@python3 scripts/demo.py run --origin $(ORIGIN)
 
 demo-stop:  ## stop what `make demo` left running
-	@scripts/demo.sh stop
+	@python3 scripts/demo.py stop
 
 test:  ## everything that must hold: checks, sanitizers, fuzz targets, clang-tidy, end to end (under 30 minutes)
 	@scripts/deps.sh --test
@@ -33,10 +34,9 @@ soak:  ## fuzz targets and repeated tests for a long time (MINUTES=60)
 	@scripts/deps.sh --test
 	@scripts/soak.sh "$(MINUTES)"
 
-bench:  ## measure against what the machine can do: build/bench/report.json, bench/RESULTS.md
-	@scripts/deps.sh --test
+bench: deps  ## measure against what the machine can do (ONLY=name for one): build/bench/report.json, bench/RESULTS.md
 	@scripts/build.sh release
-	@bench/run.sh
+	@python3 bench/run.py $(if $(ONLY),--only $(ONLY))
 
 format:  ## clang-format on every C++ file
 	@git ls-files -- '*.cc' '*.h' | xargs -r clang-format-19 -i

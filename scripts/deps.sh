@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Forebay needs to build (and, with --test, what its tests and demo need beside that).
+# Installs what Forebay needs to build: deps.sh [--test | --demo fake|azurite] adds what tests or the demo need.
 # Says what it installs, uses sudo where it isn't root, and does nothing where everything is there.
 set -euo pipefail
 
@@ -14,13 +14,25 @@ build_packages=(
 )
 test_packages=(fuse3 curl procps python3-venv attr)
 
-want=("${build_packages[@]}")
-if [[ "${1:-}" == "--test" ]]; then
-  want+=("${test_packages[@]}")
-  # Azurite and versitygw come from npm and from the Go proxy: see scripts/real_servers.sh.
+demo_packages=(fuse3) # users who aren't root mount by its helper
+
+# Azurite and versitygw come from npm and from the Go proxy: see scripts/real_servers.sh.
+want_node() {
   command -v node >/dev/null || want+=(nodejs)
   command -v npm >/dev/null || want+=(npm)
-fi
+}
+
+want=("${build_packages[@]}")
+case ${1:-} in
+  --test)
+    want+=("${test_packages[@]}")
+    want_node
+    ;;
+  --demo)
+    want+=("${demo_packages[@]}")
+    [[ ${2:-} != azurite ]] || want_node
+    ;;
+esac
 
 missing=()
 for package in "${want[@]}"; do
