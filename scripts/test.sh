@@ -47,6 +47,7 @@ stage_checks() {
   check includes scripts/check_includes.py || bad=1
   check words scripts/check_words.py || bad=1
   check trouble scripts/check_trouble.py || bad=1
+  check metrics scripts/check_metrics.py || bad=1
   for test in scripts/*_test.py; do
     check "$(basename "$test" .py)" python3 "$test" || bad=1
   done
@@ -92,8 +93,9 @@ stage_tsan() {
     [[ -z $(find "src/$module" -name '*_test.cc' -print -quit) ]] || programs+=("${module}_test")
   done
   ((${#programs[@]})) || { echo "  no test programs"; return 0; }
+  programs+=(integration_test)  # nodes and clients together
   check build scripts/build.sh tsan "${programs[@]}" || return 1
-  run_tests tsan -R "^($(IFS='|'; echo "${threaded[*]}"))$"
+  run_tests tsan -R "^($(IFS='|'; echo "${threaded[*]}|integration"))$"
 }
 
 tidy() {
