@@ -108,6 +108,15 @@ hosts = ["x", "y"]
   EXPECT_EQ(mount.about("chunk_size"), "f.toml:13: mount.train.chunk_size");
 }
 
+TEST(Config, anyTextMayStandInStringsAndComments) {
+  EXPECT_TRUE(read("\xef\xbb\xbf[node]")) << "a byte order mark";
+  for (const char* name : {"\"é\"", "'é'", "\"\"\"é\"\"\"", "'''é'''"}) {
+    const auto document = read(fmt::format("# é \"\n[node]\nname = {} # é", name));
+    ASSERT_TRUE(document) << name << ": " << document.error().text();
+    EXPECT_EQ(document->table("node").text("name"), "é");
+  }
+}
+
 TEST(Config, anEmptyFileIsAllDefaults) {
   const auto document = read("");
   ASSERT_TRUE(document);
@@ -148,6 +157,10 @@ const Wrong kWrong[] = {
     {"a mount without a name", "[[mount]]\nclass = \"hot\"", "f.toml:1: mount.name is missing"},
     {"two of one name", "[[mount]]\nname = \"t\"\n[[mount]]\nname = \"t\"", "another one has this name, at f.toml:1"},
     {"no TOML at all", "[node\nmemory", "f.toml:1: not TOML"},
+    {"a header that ends at once, on which the library's own check fails", "[\n2", "f.toml: not TOML"},
+    {"a name with an accent outside of quotes", "[node]\nnäme = 1", "f.toml:2: not TOML"},
+    {"a no-break space", "[node]\n# é\nname\xc2\xa0= \"é\"", "f.toml:3: not TOML"},
+    {"text that isn't UTF-8", "[node]\nname = \"\xff\"", "f.toml: not TOML: not UTF-8"},
     {"a key given twice", "[node]\nname = \"a\"\nname = \"b\"", "f.toml:3: not TOML"},
 };
 

@@ -79,7 +79,7 @@ TEST(CommandLine, mountFlagsReachTheMount) {
 }
 
 TEST(CommandLine, mistakesAreUsageErrorsThatSayWhat) {
-  EXPECT_THAT(refused({"stauts"}).err, HasSubstr("no such command: stauts; did you mean \"status\"?"));
+  EXPECT_THAT(refused({"unmonut"}).err, HasSubstr("no such command: unmonut; did you mean \"unmount\"?"));
   EXPECT_THAT(refused({"--node", "unix:/x", "lod", "a"}).err, HasSubstr("did you mean \"load\"?"));
   EXPECT_THAT(refused({"cat"}).err, HasSubstr("NAME is required"));
   EXPECT_THAT(refused({"cat", "--offset", "4G", "a"}).err, HasSubstr("--offset 4G: ambiguous"));
@@ -115,6 +115,7 @@ class CheckMount : public testing::Test {
 
 TEST_F(CheckMount, aUrlMakesAMount) {
   std::ofstream(dir_ / "key") << "a2V5\n";
+  std::filesystem::permissions(dir_ / "key", std::filesystem::perms::owner_read);
   const auto options = check({.source = "az://acct/data/v2",
                               .memory = "4GiB",
                               .consistency = "open",
