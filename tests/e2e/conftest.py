@@ -7,6 +7,7 @@ in build/e2e-logs/TEST/; their ends are shown with a failure. `@pytest.mark.seco
 import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ LOGS = ROOT / "build" / "e2e-logs"
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(n): how long the test may take until its processes are killed")
+    # Ended from outside (CI's time limit, `timeout`), tests still take their mounts and servers with them.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
 
 
 @pytest.hookimpl(hookwrapper=True)
