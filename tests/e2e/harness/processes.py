@@ -40,7 +40,7 @@ def until(what, condition, seconds=30.0):
 class Process:
     """One process and its log. `stop` asks it to end and expects 0; `kill` doesn't ask."""
 
-    def __init__(self, name, command, log, env=None, stdout=None):
+    def __init__(self, name, command, log, env=None, stdin=subprocess.DEVNULL, stdout=None):
         self.name, self.command, self.log = name, [str(c) for c in command], Path(log)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._parent = os.getpid()
@@ -48,7 +48,7 @@ class Process:
         with open(self.log, "ab") as out:
             self.popen = subprocess.Popen(
                 self.command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout if stdout is not None else out,
                 stderr=out,
                 env={**os.environ, **(env or {})},
@@ -131,8 +131,8 @@ class Running:
         self._watchdog.daemon = True
         self._watchdog.start()
 
-    def start(self, name, command, env=None, stdout=None):
-        process = Process(name, command, self.log_dir / f"{name}.log", env, stdout)
+    def start(self, name, command, env=None, **streams):
+        process = Process(name, command, self.log_dir / f"{name}.log", env, **streams)
         self.processes.append(process)
         self._cleanups.append(process.stop)
         return process

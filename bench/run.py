@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Runs the rows of the bench: run.py [--only NAME] [--bin DIRECTORY]
+
+A row is a module in bench/rows with `measure(bench)`, which returns {name, value, unit, limit, ratio, note}: ratio is
+value / limit, or limit / value where less is better; 1.0 is the limit and more is better. A row may add `least_ratio`,
+below which it fails. It says "no" by an exception (AssertionError); the report then has it with value null.
+
+Writes build/bench/report.json, and bench/RESULTS.md when all rows ran. Ends with 1 if a row failed. Numbers mean
+something with the release build only, on a machine with nothing else to do.
+"""
+
+import argparse
+import datetime
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+OUT = ROOT / "build" / "bench"
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))  # processes, cells and origins, as the end-to-end tests have them
+from harness.processes import Running  # noqa: E402
+
+ROW_SECONDS = 300
+
+
+class Bench:
+    """What a row works with: a directory of its own, processes that end with it, and where programs are."""
+
+    def __init__(self, name, programs):
+        self.directory = OUT / name
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        self.programs = Path(programs)
+        self.running = Running(self.directory / "logs", ROW_SECONDS)
+
+    def program(self, name):
+        path = self.programs / name
+        assert path.is_file(), f"{path} is not there: `make bench` builds it"
+        return path
+
+
+def load_rows():
+    """The modules in bench/rows by name of row: fill_once.py is fill.once."""
+    rows = {}
+    for file in sorted((HERE / "rows").glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"row_{file.stem}", file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        rows[file.stem.replace("_", ".", 1)] = module
+    return rows
+
+
+def run_row(name, module, programs):
+    bench = Bench(name, programs)
+    began = time.monotonic()
+    try:
+        row = module.measure(bench)
+        least = row.pop("least_ratio", 0)
+        row["ok"] = row["ratio"] >= least
+        if not row["ok"]:
+            row["note"] += f"; FAILED: the ratio must be at least {least}"
+    except Exception as error:  # noqa: BLE001: whatever it was, the other rows still run
+        row = failed(name, f"{type(error).__name__}: {error}")
+    complaints = bench.running.end()
+    if complaints:
+        row = failed(name, "; ".join(complaints))
+    if row["ok"]:
+        shutil.rmtree(bench.directory)
+    print(f"  {row['name']:<20} {shown(row['value']):>8}  limit {shown(row['limit'])}  ratio {shown(row['ratio'])}  "
+          f"{'ok' if row['ok'] else 'FAILED'}  ({time.monotonic() - began:.0f} s)  {row['note']}", flush=True)
+    return row
+
+
+def failed(name, why):
+    logs = (OUT / name / "logs").relative_to(ROOT)
+    return {"name": name, "value": None, "unit": "", "limit": None, "ratio": None,
+            "note": f"FAILED: {why} (logs: {logs})", "ok": False}
+
+
+def shown(number):
+    return "-" if number is None else f"{number:.3f}"
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.machine())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} x {model}, {memory:.0f} GiB, Linux {platform.release()}"
+
+
+def commit():
+    done = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def results_page(rows):
+    lines = [
+        "# Results", "",
+        "Written by `make bench`; don't edit. Ratio: 1.0 is the limit, more is better.", "",
+        f"- machine: {machine()}; load at the end {os.getloadavg()[0]:.1f}",
+        f"- when: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, at {commit()}",
+        "- command: `make bench`", "",
+        "| Row | Value | Unit | Limit | Ratio | Note |", "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        note = row["note"].replace("|", "/").replace("\n", " ")
+        lines.append(f"| `{row['name']}` | {shown(row['value'])} | {row['unit']} | {shown(row['limit'])} | "
+                     f"{shown(row['ratio'])} | {note} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", metavar="NAME", help="one row; bench/RESULTS.md stays as it is")
+    parser.add_argument("--bin", default=ROOT / "build" / "release" / "bin", help="where the programs are")
+    options = parser.parse_args()
+    modules = load_rows()
+    if options.only:
+        if options.only not in modules:
+            print(f"bench: no row {options.only!r}; there are: {', '.join(modules)}", file=sys.stderr)
+            return 2
+        modules = {options.only: modules[options.only]}
+    OUT.mkdir(parents=True, exist_ok=True)
+    rows = [run_row(name, module, options.bin) for name, module in modules.items()]
+    all_ok = all(row.pop("ok") for row in rows)
+    (OUT / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
+    if not options.only:
+        (HERE / "RESULTS.md").write_text(results_page(rows))
+    print(f"bench: {(OUT / 'report.json').relative_to(ROOT)}" + ("" if options.only else ", bench/RESULTS.md"))
+    return 0 if all_ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
