@@ -83,13 +83,13 @@ Result<config::Data> readKey(std::string_view flag, std::string_view table, std:
 }
 
 // From a file rather than a flag's value, which every user of the machine could read.
-Result<origin::Secret> readSecret(std::string_view flag, const std::string& file) {
-  if (file.empty()) return origin::Secret();
+Result<Secret> readSecret(std::string_view flag, const std::string& file) {
+  if (file.empty()) return Secret();
   std::vector<std::string> warnings;
-  const auto secret = node::readSecretFile(file, warnings);
+  auto secret = node::readSecretFile(file, warnings);
   if (!secret) return wrong(flag, file, secret.error().message);
   for (const std::string& warning : warnings) log::warn("mount", "{}", warning);
-  return origin::Secret(secret->reveal());
+  return std::move(*secret);
 }
 
 Status readCredentials(const MountArguments& a, node::MountConfig& mount) {

@@ -52,7 +52,7 @@ class NodeCell : public Cell {
 namespace {
 Error noNode(const io::Address& address, std::string_view why) {
   return {Code::Unavailable,
-          fmt::format("no node answers at {}: {}. Start one (`forebay node`, or `forebay mount URL DIR`), or say with "
+          fmt::format("no node answers at {} ({}): start one (`forebay node`, or `forebay mount URL DIR`), or say with "
                       "--node where it is",
                       address.text(), why),
           0};

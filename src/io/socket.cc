@@ -228,7 +228,7 @@ Result<Descriptor> startConnect(const Address& address) {
       return fail(Code::Unavailable, fmt::format("connect to {}: it has no room for more connections", address.text()));
     if (errno == ENOENT)
       return fail(Code::Unavailable,
-                  fmt::format("connect to {}: no such socket; is the node running?", address.text()));
+                  fmt::format("connect to {}: no such socket", address.text()));
     return failErrno(fmt::format("connect to {}", address.text()), errno);
   }
   return fd;

@@ -232,10 +232,6 @@ class Loader {
     return {};
   }
 
-  origin::Secret originSecretOf(const Section& section, const std::string& key) {
-    return origin::Secret(secretOf(section, key).reveal());
-  }
-
   void readOrigin(const Section& section, MountConfig& mount) {
     if (auto url = origin::parseUrl(section.text("url"))) {
       mount.url = std::move(*url);
@@ -247,11 +243,11 @@ class Loader {
     origin.region = section.text("region");
     if (section.given("path_style")) origin.path_style = section.boolean("path_style");
     origin.anonymous = section.boolean("anonymous");
-    origin.azure.account_key = originSecretOf(section, "account_key");
-    origin.azure.sas_token = originSecretOf(section, "sas_token");
+    origin.azure.account_key = secretOf(section, "account_key");
+    origin.azure.sas_token = secretOf(section, "sas_token");
     origin.s3.access_key_id = section.secret("access_key_id").reveal();
-    origin.s3.secret_access_key = originSecretOf(section, "secret_access_key");
-    origin.s3.session_token = originSecretOf(section, "session_token");
+    origin.s3.secret_access_key = secretOf(section, "secret_access_key");
+    origin.s3.session_token = secretOf(section, "session_token");
     const std::string source = fmt::format("the configuration of mount {}", mount.name);
     if (origin.azure.any()) origin.azure.source = source;
     if (origin.s3.any()) origin.s3.source = source;

@@ -96,11 +96,11 @@ Result<MountConfig> fromRequest(const wire::pb::AddMountRequest& request) {
     auto known = request.credentials().find(key);
     return known == request.credentials().end() ? std::string() : known->second;
   };
-  mount.origin.azure.account_key = origin::Secret(secret("account_key"));
-  mount.origin.azure.sas_token = origin::Secret(secret("sas_token"));
+  mount.origin.azure.account_key = Secret(secret("account_key"));
+  mount.origin.azure.sas_token = Secret(secret("sas_token"));
   mount.origin.s3.access_key_id = secret("access_key_id");
-  mount.origin.s3.secret_access_key = origin::Secret(secret("secret_access_key"));
-  mount.origin.s3.session_token = origin::Secret(secret("session_token"));
+  mount.origin.s3.secret_access_key = Secret(secret("secret_access_key"));
+  mount.origin.s3.session_token = Secret(secret("session_token"));
   return mount;
 }
 

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "base/secret.h"
 #include "base/time.h"
-#include "origin/secret.h"
 
 namespace forebay::origin {
 
