@@ -26,8 +26,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import demo_data  # noqa: E402
 import demo_report  # noqa: E402
-from demo_cell import MEMORY, MOUNT, Azurite, Cell, FakeOrigin  # noqa: E402
-from demo_processes import DemoError, Running, need_program, tail  # noqa: E402
+from demo_cell import MEMORY, MOUNT_NAME, Azurite, Cell, FakeOrigin  # noqa: E402
+from demo_processes import READER, DemoError, Running, need_program, tail  # noqa: E402
 from demo_report import percentile, seconds, size  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,7 +83,7 @@ class Step:
             self.ticker.join()
         took = seconds(time.monotonic() - self.began)
         outcome = "FAILED" if kind else self.outcome
-        self._show(f"  {self.title.ljust(56)} {took:>8}  {outcome}".rstrip())
+        self._show(f"  {self.title.ljust(46)}{took:>8}  {outcome}".rstrip())
 
 
 class Readers:
@@ -94,7 +94,7 @@ class Readers:
         self.processes = []
         for number, task in enumerate(tasks, 1):
             process = running.start(
-                f"reader {number}", [sys.executable, ROOT / "scripts" / "demo_reader.py"], self.log,
+                READER, f"reader {number}", [sys.executable, ROOT / "scripts" / "demo_reader.py"], self.log,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             )
             self.processes.append(process)
@@ -134,7 +134,7 @@ class Demo:
         origin = ORIGINS[options.origin]
         self.sizes = origin.sizes
         self.origin = origin(running, programs / "forebay_fake_origin", HOME)
-        self.root = HOME / "origin"
+        self.root = HOME / origin.root
         self.truth = self.root / demo_data.CONTAINER
         self.cell = None
         self.rows = []
@@ -151,10 +151,10 @@ class Demo:
         self.start_cell()
         shards = demo_data.shards(self.sizes)
         small = list(demo_data.small_files(self.sizes))
-        self.compare("five readers of one dataset", shards, order=True)
-        self.compare("the same again (second pass)", shards, order=True, first=10)
-        self.compare("five nodes load one model file", demo_data.model(self.sizes), load=True)
-        self.compare(f"five readers of {len(small):,} small files", small, order=True)
+        self.compare("five readers, one dataset", shards, order=True)
+        self.compare("the second pass", shards, order=True, first=10)
+        self.compare("five nodes, one model file", demo_data.model(self.sizes), load=True)
+        self.compare(f"{len(small):,} small files", small, order=True)
         direct = self.direct_share()
         kill = self.kill_one(shards)
         return self.finish(direct, kill)
@@ -178,9 +178,9 @@ class Demo:
         with self.say.step(f"making {size(total)} of files", lambda: size(done[0])) as step:
             demo_data.make(self.root, self.sizes, lambda count: done.__setitem__(0, count))
             self.warm_pages()
-            step.outcome = f"{len(demo_data.shards(self.sizes))} shards, 1 model, {self.sizes.small_files:,} small files"
+            step.outcome = f"{self.sizes.shards} shards, a model, {self.sizes.small_files:,} small"
         with self.say.step("starting the origin"):
-            self.origin.start(self.root, lambda: None)
+            self.origin.start(self.root)
 
     def warm_pages(self):
         """The origin's speed shall be its limits', not this machine's disk's."""
@@ -190,13 +190,14 @@ class Demo:
                     pass
 
     def explain(self):
-        self.say.line(f"The origin: {self.origin.title}.")
-        self.say.line(f"WITHOUT: five processes read it directly, {THREADS} connections each, and keep nothing.")
-        self.say.line(f"WITH: the same five processes read the mounts of five nodes (at most {MEMORY} each), {THREADS} "
-                      "threads each;")
-        self.say.line("the kernel's page cache is dropped behind them, so that every pass asks Forebay.")
-        self.say.line("Both compare every byte with what was generated.")
-        self.say.line()
+        self.say.line(f"""\
+The origin: {self.origin.title}.
+WITHOUT: five processes read from it directly, over {THREADS} connections each, and keep
+nothing, as jobs do whose dataset is larger than their memory.
+WITH: five processes read the mounts of five nodes ({MEMORY} at most each), with
+{THREADS} threads each. The kernel's page cache is dropped behind them, so that each pass
+asks Forebay. Both sides compare every byte with the generated file.
+""")
 
     def start_cell(self):
         with self.say.step("starting five nodes and their mounts"):
@@ -210,39 +211,37 @@ class Demo:
         self.rows.append(row)
 
     def measure(self, title, row, files, order, first, mounts, load=False):
-        tasks = []
-        for i, node in enumerate(self.cell.nodes):
-            source = {"mount": str(node.mount_dir)} if mounts else {"url": f"{self.origin.endpoint}/{demo_data.CONTAINER}"}
-            tasks.append({**source, "truth": str(self.truth), "files": files, "threads": THREADS,
-                          "order": first + i if order else None})
-        readers = Readers(self.running, tasks)
-        before = self.origin_bytes(mounts)
-        with self.say.step(title, self.live_bytes(before) if self.origin.counts_itself else None) as step:
-            began = time.monotonic()
+        readers = Readers(self.running, [self.task(node, files, first + i if order else None, mounts)
+                                         for i, node in enumerate(self.cell.nodes)])
+        bytes_before, requests_before = self.origin_sent(mounts)
+        with self.say.step(title, self.live_bytes(bytes_before) if self.origin.counts_itself else None) as step:
+            began, cpu = time.monotonic(), cpu_times()
             loads = [(node, node.load(files[0][0])) for node in self.cell.nodes] if load else []
             readers.go()
             results = readers.results()
-            took = time.monotonic() - began
             for node, process in loads:
-                self.check_load(node, process)
+                check_load(node, process)
+            took, busy = time.monotonic() - began, busy_since(cpu)
             self.add(results)
-            sent = self.origin_bytes(mounts, results) - before
+            sent, requests = self.origin_sent(mounts, results)
+            sent -= bytes_before
             step.outcome = f"{size(sent)} from the origin"
-        return {"origin_bytes": sent, "ratio": sent / row["distinct_bytes"], "seconds": took,
-                "reader_bytes": sum(r["bytes"] for r in results)}
+        return {"origin_bytes": sent, "ratio": sent / row["distinct_bytes"],
+                "origin_requests": None if requests is None else requests - requests_before,
+                "seconds": took, "cpu_busy": busy, "reader_bytes": sum(r["bytes"] for r in results)}
 
-    def check_load(self, node, process):
-        said, _ = process.communicate(timeout=PHASE_SECONDS)
-        if process.returncode != 0:
-            raise DemoError(f"forebay load on {node.name}: exit code {process.returncode}: {said.strip()[-500:]}", node.log)
+    def task(self, node, files, order, mounts):
+        source = {"mount": str(node.mount_dir)} if mounts else {"url": f"{self.origin.endpoint}/{demo_data.CONTAINER}"}
+        return {**source, "truth": str(self.truth), "files": files, "threads": THREADS, "order": order}
 
     def live_bytes(self, before):
         return lambda: f"{size(self.origin.stats()['get_bytes'] - before)} from the origin"
 
-    def origin_bytes(self, mounts, results=()):
+    def origin_sent(self, mounts, results=()):
+        """Bytes and requests (None: unknown) so far, by the origin's own count, or by that of those who received them."""
         if self.origin.counts_itself:
-            return self.origin.sent_bytes()
-        return self.cell.total("origin_bytes") if mounts else sum(r["bytes"] for r in results)
+            return self.origin.sent()
+        return self.cell.total("origin_bytes") if mounts else sum(r["bytes"] for r in results), None
 
     def add(self, results):
         for result in results:
@@ -264,24 +263,24 @@ class Demo:
             for i, node in enumerate(survivors)
         ]
         readers = Readers(self.running, tasks)
-        before = self.origin_bytes(True) - (0 if self.origin.counts_itself else self.origin_of(victim))
-        with self.say.step("with:    kill -9 of a node while four others read") as step:
+        before = self.origin_sent(True)[0] - (0 if self.origin.counts_itself else self.origin_of(victim))
+        with self.say.step("with:    kill -9 of a node while others read") as step:
             readers.go()
             time.sleep(CALM_S)
             self.running.kill(victim.process)
             killed = time.monotonic()
             results = readers.results()
             self.add(results)
-            sent = self.origin_bytes(True) - before
+            sent = self.origin_sent(True)[0] - before
             outcome = self.kill_outcome(results, killed, victim, sent)
-            step.outcome = f"{outcome['failed_reads']} failed reads, {outcome['wrong_bytes']} wrong bytes"
+            step.outcome = f"{outcome['failed_reads']} failed, {outcome['wrong_bytes']} wrong"
         with self.say.step(f"starting {victim.name} again"):
             victim.start()
             victim.wait_ready()
         return outcome
 
     def origin_of(self, node):
-        return sum(m["origin_bytes"] for m in node.status()["mounts"] if m["name"] == MOUNT)
+        return sum(m["origin_bytes"] for m in node.status()["mounts"] if m["name"] == MOUNT_NAME)
 
     def kill_outcome(self, results, killed, victim, sent):
         times = [t for result in results for t in result["times"]]
@@ -299,7 +298,7 @@ class Demo:
     # ---- the end ----
 
     def finish(self, direct, kill):
-        good = self.wrong_bytes == 0 and self.failed_reads == 0
+        good = self.wrong_bytes == 0 and self.failed_reads == 0 and self.read_bytes > 0
         report = self.report(direct, kill, good)
         (HOME / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         say = self.say.line
@@ -308,22 +307,24 @@ class Demo:
         say()
         say(demo_report.picture(self.rows))
         say()
-        share = "no bytes between nodes" if direct["share"] is None else f"{100 * direct['share']:.2f}%"
-        say(f"  Owner to reader's node directly:  {share} of {size(direct['peer_bytes'])} between nodes")
-        say(f"  kill -9 of {kill['node']} while reading:  {kill['failed_reads']} failed reads, {kill['wrong_bytes']} wrong "
-            f"bytes; a read of 1 MiB took p99 {kill['p99_after_ms']:.0f} ms")
-        say(f"      ({kill['p99_before_ms']:.0f} ms before; the slowest {kill['worst_after_ms']:.0f} ms; "
-            f"{size(kill['refetched_bytes'])} of what it held fetched again)")
-        say(f"  Checked:  {size(self.read_bytes)} read, every byte compared: {self.wrong_bytes} wrong, "
-            f"{self.failed_reads} reads failed")
+        share = "none went" if direct["share"] is None else f"{100 * direct['share']:.2f}%"
+        say(f"""\
+  Bytes between nodes:  {size(direct['peer_bytes'])}; straight from owner to reader's node: {share}
+  kill -9 of {kill['node']} while four others read pieces of 1 MiB anywhere:
+      {kill['failed_reads']} failed reads, {kill['wrong_bytes']} wrong bytes, p99 {kill['p99_after_ms']:.0f} ms \
+(before: {kill['p99_before_ms']:.0f} ms), slowest {kill['worst_after_ms']:.0f} ms;
+      {size(kill['refetched_bytes'])} that it had held came from the origin again
+  Checked:  {size(self.read_bytes)} read, every byte compared: {self.wrong_bytes} wrong, {self.failed_reads} reads failed""")
         for failure in self.failures[:5]:
             say(f"      {failure}")
         say(f"  Report:   {short(HOME / 'report.json')}")
         say()
         say("  What this version doesn't do yet (docs/roadmap.md):")
         for line in demo_report.NOT_YET:
-            say(f"    - {line}")
+            say(f"    {'  ' if line.startswith(' ') else '- '}{line.strip()}")
         say()
+        if not good:
+            say(f"  NOT GOOD: bytes were wrong or reads failed. Logs: {short(HOME / 'logs')}")
         return good
 
     def report(self, direct, kill, good):
@@ -337,7 +338,7 @@ class Demo:
             "checked": {"bytes": self.read_bytes, "wrong_bytes": self.wrong_bytes, "failed_reads": self.failed_reads,
                         "failures": self.failures[:20]},
             "status": [node.status() for node in self.cell.nodes if node.alive()],
-            "not_yet": demo_report.NOT_YET,
+            "not_yet": " ".join(demo_report.NOT_YET),
         }
 
     def invite(self):
@@ -346,12 +347,29 @@ class Demo:
         say(f"    ls {short(HOME / 'mnt')} {short(self.cell.nodes[0].mount_dir)}/shards")
         say(f"    export FOREBAY_NODE=unix:{self.cell.nodes[0].socket}")
         say(f"    {short(self.program)} status")
-        say(f"    {short(self.program)} where {MOUNT}/model/weights.safetensors")
-        say(f"    {short(self.program)} ls -l {MOUNT}/shards")
+        say(f"    {short(self.program)} where {MOUNT_NAME}/model/weights.safetensors")
+        say(f"    {short(self.program)} ls -l {MOUNT_NAME}/shards")
         say(f"    sha256sum {short(self.cell.nodes[4].mount_dir)}/shards/shard-000.tar "
             f"{short(self.truth)}/shards/shard-000.tar")
         say("  and end it:")
         say("    make demo-stop")
+
+
+def check_load(node, process):
+    code = process.wait(timeout=PHASE_SECONDS)
+    if code != 0:
+        raise DemoError(f"forebay load on {node.name} ended with exit code {code}", node.load_log)
+
+
+def cpu_times():
+    """(all, idle) of this machine so far, in ticks."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(fields), fields[3] + fields[4]
+
+
+def busy_since(before):
+    total, idle = (now - then for now, then in zip(cpu_times(), before))
+    return 1 - idle / total if total else 0.0
 
 
 def short(path):
@@ -405,7 +423,8 @@ def run(options):
         return 1
     finally:
         if not stays:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it
             stop(running)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import demo_data
-from demo_processes import DemoError, is_mounted, tail, wait_until
+from demo_processes import MOUNT, NODE, ORIGIN, READER, DemoError, is_mounted, wait_until
 
 SCRIPTS = Path(__file__).resolve().parent
 ACCOUNT = "devstoreaccount1"  # the emulators' published account and key
@@ -22,7 +23,7 @@ RATE_BYTES = 200_000_000
 LATENCY_MS = 15
 MEMORY = "512MiB"
 LONGEST_SOCKET = 107  # what the kernel's sockaddr_un holds
-MOUNT = "data"
+MOUNT_NAME = "data"
 
 
 def get(url, data=None, seconds=5):
@@ -36,17 +37,18 @@ class FakeOrigin:
     """tests/fake_origin over the generated files, limited as object storage is."""
 
     sizes = demo_data.FULL
+    root = "origin"  # where its files are
     counts_itself = True
-    title = f"object storage (Azure Blob's dialect) limited to {RATE_BYTES // 10**6} MB/s and {LATENCY_MS} ms per request"
+    title = f"an object store limited to {RATE_BYTES // 10**6} MB/s in all and {LATENCY_MS} ms per request"
 
     def __init__(self, running, program, home):
         self.running, self.program, self.home = running, program, home
 
-    def start(self, root, _progress):
+    def start(self, root):
         log = self.home / "logs" / "origin.log"
         log.unlink(missing_ok=True)
         process = self.running.start(
-            "origin",
+            ORIGIN, "origin",
             [self.program, "--root", root, "--rate-bytes", RATE_BYTES, "--latency-ms", LATENCY_MS, "--anonymous"],
             log,
         )
@@ -54,14 +56,14 @@ class FakeOrigin:
         self.info = json.loads(log.read_text().splitlines()[0])
         self.endpoint = self.info["azure"]
 
-    def sent_bytes(self):
-        """Bytes of objects that it has sent so far, once nothing is on its way any more."""
+    def sent(self):
+        """(bytes of objects, requests) that it has answered so far, once nothing is on its way any more."""
         stats = self.stats()
         end = time.monotonic() + 10
         while stats["in_flight"] > 0 and time.monotonic() < end:
             time.sleep(0.05)
             stats = self.stats()
-        return stats["get_bytes"]
+        return stats["get_bytes"], stats["requests"]
 
     def stats(self):
         return json.loads(get(self.info["admin"] + "/stats"))
@@ -71,13 +73,15 @@ class Azurite:
     """Microsoft's emulator, which has no limits of its own but its speed, and doesn't count."""
 
     sizes = demo_data.FOR_AZURITE
+    root = "origin-azurite"
     counts_itself = False
-    title = "Azurite, as fast as it is (about 100 MB/s); what it sends is counted by those who receive it"
+    title = "Azurite, as fast as it is; what it sends is counted by who receives it"
 
     def __init__(self, running, _program, home):
         self.running, self.home = running, home / "azurite"
 
-    def start(self, root, progress):
+    def start(self, root):
+        shutil.rmtree(self.home, ignore_errors=True)  # an earlier demo's objects
         self.running.started_server(self.home)
         done = subprocess.run(
             [SCRIPTS / "real_servers.sh", "start", "azurite", self.home], stdout=subprocess.PIPE, text=True, check=False
@@ -85,15 +89,14 @@ class Azurite:
         if done.returncode != 0:
             raise DemoError("Azurite did not start: see above")
         self.endpoint = json.loads(done.stdout)["endpoint"]
-        self._upload(root / demo_data.CONTAINER, progress)
+        self._upload(root / demo_data.CONTAINER)
 
-    def _upload(self, directory, progress):
+    def _upload(self, directory):
         sys.path.insert(0, str(SCRIPTS.parent / "tests" / "tools"))
         import put_tree  # noqa: PLC0415: only this origin needs it
 
         url = "az+" + self.endpoint + "/" + demo_data.CONTAINER
         store = put_tree.open_store(url, {})
-        progress()
         # Whoever reads without Forebay does it without signatures, so that these don't cost it time.
         store.request("PUT", "", store.container_query, {"x-ms-blob-public-access": "container"})
         put_tree.put_tree(store, directory)
@@ -118,7 +121,7 @@ class Node:
         file = self.home / "forebay.toml"
         file.touch(mode=0o600)  # before the secret is in it
         file.write_text(toml(self.config))
-        self.process = self.running.start(self.name, [self.program, "node", "--config", file], self.log)
+        self.process = self.running.start(NODE, self.name, [self.program, "node", "--config", file], self.log)
 
     def wait_ready(self):
         wait_until(f"{self.name} is ready", self._ready, self.process, self.log)
@@ -140,9 +143,7 @@ class Node:
         self.running.will_mount(self.mount_dir)
         log = self.log.with_name(f"mount-{self.name}.log")
         process = self.running.start(
-            f"mount of {self.name}",
-            [self.program, "mount", MOUNT, self.mount_dir, "--foreground"],
-            log,
+            MOUNT, f"mount of {self.name}", [self.program, "mount", MOUNT_NAME, self.mount_dir, "--foreground"], log,
             env={**os.environ, "FOREBAY_NODE": f"unix:{self.socket}"},
         )
         wait_until(f"{self.mount_dir} is mounted", lambda: is_mounted(self.mount_dir), process, log)
@@ -152,11 +153,13 @@ class Node:
         return json.loads(get(self._admin("/status")))["nodes"][0]
 
     def load(self, name):
-        """`forebay load`, as a person would type it; returns the process, whose last line is the outcome."""
-        return subprocess.Popen(
-            [self.program, "load", f"{MOUNT}/{name}", "--node", f"unix:{self.socket}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
+        """`forebay load`, as a person would type it; returns the process."""
+        command = [self.program, "load", f"{MOUNT_NAME}/{name}", "--node", f"unix:{self.socket}"]
+        return self.running.start(READER, f"load on {self.name}", command, self.load_log)
+
+    @property
+    def load_log(self):
+        return self.log.with_name(f"load-{self.name}.log")
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -168,14 +171,15 @@ class Cell:
         names = [f"node-{i + 1}" for i in range(count)]
         members = [{"name": n, "address": f"127.0.0.1:{ports[i]}", "domain": f"rack-{i + 1}"} for i, n in enumerate(names)]
         mount = {
-            "name": MOUNT, "url": f"az://{ACCOUNT}/{demo_data.CONTAINER}", "endpoint": origin.endpoint,
+            "name": MOUNT_NAME, "url": f"az://{ACCOUNT}/{demo_data.CONTAINER}", "endpoint": origin.endpoint,
             "account_key": ACCOUNT_KEY, "secret": secrets.token_hex(16), "consistency": "bounded:10m",
         }
+        sockets = socket_home(running, home, names)
         self.nodes = []
         for i, name in enumerate(names):
             node = {
                 "name": name, "listen": members[i]["address"], "admin": f"127.0.0.1:{ports[count + i]}",
-                "socket": socket_path(home, name), "run_dir": str(home / name / "run"), "memory": MEMORY,
+                "socket": f"{sockets}/{name}.sock", "run_dir": str(home / name / "run"), "memory": MEMORY,
                 "max_fills": 64,  # of 256 KiB each: a quarter of the default, for a small node
             }
             config = {"node": node, "cell": {"name": "demo", "member": members}, "mount": [mount]}
@@ -191,14 +195,17 @@ class Cell:
 
     def total(self, key):
         """A number of the mount, over all nodes that run. A node that starts again starts from 0."""
-        return sum(m[key] for node in self.nodes if node.alive() for m in node.status()["mounts"] if m["name"] == MOUNT)
+        return sum(m[key] for node in self.nodes if node.alive() for m in node.status()["mounts"] if m["name"] == MOUNT_NAME)
 
 
-def socket_path(home, name):
-    path = home / name / "node.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET:
-        return str(path)
-    return os.path.join(tempfile.mkdtemp(prefix="forebay-demo-"), f"{name}.sock")
+def socket_home(running, home, names):
+    """Where the nodes' sockets are: below `home`, unless its path is too long for the kernel."""
+    sockets = home / "sockets"
+    if len(os.fsencode(sockets / f"{names[-1]}.sock")) > LONGEST_SOCKET:
+        sockets = Path(tempfile.mkdtemp(prefix="forebay-demo-"))
+        running.made_directory(sockets)
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    return sockets
 
 
 def free_ports(count):
@@ -226,5 +233,3 @@ def keys(table):
     # JSON's strings and numbers are TOML's, as long as no text holds DEL or surrogates, and none of these does.
     return [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, list)]
 
-
-__all__ = ["Azurite", "Cell", "DemoError", "FakeOrigin", "MOUNT", "tail"]

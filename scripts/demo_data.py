@@ -56,7 +56,7 @@ def all_files(sizes):
 def make(root, sizes, progress):
     """Writes the files below root/CONTAINER unless they are there; `progress(bytes done)` is called now and then."""
     home = Path(root) / CONTAINER
-    stamp = Path(root).parent / "files.json"  # beside the origin's root, where everything would be a container
+    stamp = Path(f"{root}.json")  # beside the root, in which everything would be a container
     wanted = {"sizes": vars(sizes), "pattern": 1}
     if stamp.is_file() and stamp.read_text() == json.dumps(wanted):
         return home

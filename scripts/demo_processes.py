@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 STOP_SECONDS = 10
+READER, MOUNT, NODE, ORIGIN = range(4)  # who needs whom: in this order they end
 
 
 class DemoError(Exception):
@@ -32,14 +33,15 @@ class Running:
         self.things = json.loads(self.file.read_text()) if self.file.is_file() else []
         self.children = {}  # of this process, by pid: they must be waited for
 
-    def start(self, name, command, log, **options):
-        """Starts a process in a session of its own, so that Ctrl-C reaches the demo alone and the cell may outlive it."""
+    def start(self, rank, name, command, log, **options):
+        """Starts a process in a session of its own, so that Ctrl-C reaches the demo alone and the cell may outlive it.
+        What has a lower rank ends earlier."""
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as out:
             options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out, **options}
             process = subprocess.Popen([str(c) for c in command], start_new_session=True, **options)
         self.children[process.pid] = process
-        self._add({"kind": "process", "name": name, "pid": process.pid, "since": start_time(process.pid)})
+        self._add({"kind": "process", "rank": rank, "name": name, "pid": process.pid, "since": start_time(process.pid)})
         return process
 
     def will_mount(self, directory):
@@ -49,11 +51,12 @@ class Running:
         """One of scripts/real_servers.sh, which keeps its own pid file there."""
         self._add({"kind": "server", "directory": str(directory)})
 
-    def _add(self, thing):
-        self.things.append(thing)
-        self._save()
+    def made_directory(self, directory):
+        """One outside of `home`: to be removed."""
+        self._add({"kind": "directory", "directory": str(directory)})
 
-    def _save(self):
+    def _add(self, thing):
+        self.things = [t for t in self.things if t["kind"] != "process" or self._alive(t)] + [thing]
         part = self.file.with_suffix(".part")
         part.write_text(json.dumps(self.things, indent=1))
         part.replace(self.file)
@@ -64,34 +67,35 @@ class Running:
         process.wait()
 
     def stop_all(self, scripts):
-        """Ends everything, newest first; mounts end before the nodes that serve them. Returns complaints."""
+        """Ends everything: readers, then mounts, then nodes, then the origin. Returns complaints."""
         complaints = []
-        for thing in [t for t in reversed(self.things) if t["kind"] == "process" and t["name"].startswith("mount")]:
-            complaints += self._end(thing)
-        for thing in reversed(self.things):
-            if thing["kind"] == "mount":
-                complaints += detach(thing["directory"])
-        waiting = [t for t in reversed(self.things) if t["kind"] == "process" and not t["name"].startswith("mount")]
-        for thing in waiting:
-            self._signal(thing, signal.SIGTERM)
-        for thing in waiting:
-            complaints += self._end(thing)
-        for thing in self.things:
-            if thing["kind"] == "server":
-                subprocess.run([scripts / "real_servers.sh", "stop", thing["directory"]], check=False)
+        for rank in (READER, MOUNT, NODE, ORIGIN):
+            complaints += self._end([t for t in self.things if t.get("rank") == rank])
+            if rank == MOUNT:
+                for thing in self._of_kind("mount"):
+                    complaints += detach(thing["directory"])
+        for thing in self._of_kind("server"):
+            done = subprocess.run([scripts / "real_servers.sh", "stop", thing["directory"]], check=False)
+            complaints += [f"stopping the server in {thing['directory']} failed"] if done.returncode else []
+        for thing in self._of_kind("directory"):
+            shutil.rmtree(thing["directory"], ignore_errors=True)
         self.things = []
         self.file.unlink(missing_ok=True)
         return complaints
 
-    def _end(self, thing):
-        self._signal(thing, signal.SIGTERM)
+    def _of_kind(self, kind):
+        return [thing for thing in reversed(self.things) if thing["kind"] == kind]
+
+    def _end(self, processes):
+        for thing in processes:
+            self._signal(thing, signal.SIGTERM)
         end = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < end:
-            if not self._alive(thing):
-                return []
+        while any(self._alive(t) for t in processes) and time.monotonic() < end:
             time.sleep(0.02)
-        self._signal(thing, signal.SIGKILL)
-        return [f"{thing['name']} (pid {thing['pid']}) did not end within {STOP_SECONDS} s of SIGTERM and was killed"]
+        left = [thing for thing in processes if self._alive(thing)]
+        for thing in left:
+            self._signal(thing, signal.SIGKILL)
+        return [f"{t['name']} (pid {t['pid']}) did not end within {STOP_SECONDS} s of SIGTERM and was killed" for t in left]
 
     def _alive(self, thing):
         child = self.children.get(thing["pid"])

@@ -31,6 +31,11 @@ class MountSource:
         self.root, self.scattered = root, scattered
         self._local = threading.local()
 
+    def list(self, folder):
+        """As programs find their files; it tells the mount what is there, too."""
+        for entry in os.scandir(os.path.join(self.root, folder)):
+            entry.stat()
+
     def read(self, name, offset, size):
         descriptor = self._open(name)
         parts = []
@@ -133,6 +138,9 @@ class Reader:
     def _once(self):
         """Every file once, whole, in an order of this reader's own, as training jobs do."""
         files = list(self.task["files"])
+        if "mount" in self.task:
+            for folder in sorted({os.path.dirname(name) for name, _ in files}):
+                self.source.list(folder)
         if self.task["order"] is not None:
             random.Random(self.task["order"]).shuffle(files)
         for name, size in files:
