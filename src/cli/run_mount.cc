@@ -119,6 +119,8 @@ Result<Served> serveName(const MountOptions& options) {
   served.client = TRY(client::NodeClient::create(options.node, fmt::format("mount:{}", getpid())));
   const auto status = TRY(client::wait<wire::pb::StatusReply>(
       [&](auto done) { served.client->status(false, io::Reactor::now() + 10s, std::move(done)); }));
+  if (status.nodes_size() != 1)
+    return fail(Code::Corrupt, fmt::format("what answers at {} isn't a node of this version", address.text()));
   std::string known;
   for (const auto& mount : status.nodes(0).mounts()) {
     known += (known.empty() ? "" : ", ") + mount.name();

@@ -289,6 +289,16 @@ void ChunkService::act(const core::ServerAction& action) {
              action);
 }
 
+// The first of a fetch's runs may be here already: the core gave a peer up in the moment in which they came. They
+// mustn't come twice (the arena has no second place for them), and the core hears of them.
+core::RunRange ChunkService::stillMissing(core::FetchId fetch, const ChunkInfo& chunk, core::RunRange runs) {
+  const core::RunSet present = deps_.arena.present(chunk.plan->key, chunk.index);
+  const std::uint32_t first = runs.first;
+  while (!runs.empty() && present.has(runs.first)) ++runs.first;
+  if (runs.first != first) feed(core::Got{fetch, runs.first});
+  return runs;
+}
+
 bool ChunkService::fetchFromOrigin(const core::FetchFromOrigin& a) {
   const ChunkInfo& chunk = chunks_.at(a.chunk);
   const auto failed = [&](Error error) {
@@ -297,8 +307,10 @@ bool ChunkService::fetchFromOrigin(const core::FetchFromOrigin& a) {
   };
   Mount* mount = deps_.mounts.find(chunk.plan->mount);
   if (mount == nullptr) return failed({Code::NotFound, "this node has no such mount", 0});
+  const core::RunRange runs = stillMissing(a.fetch, chunk, a.runs);
+  if (runs.empty()) return true;
   auto place =
-      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = a.runs, .transit = !a.owner});
+      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = !a.owner});
   if (!place) return place.error().code != Code::Busy && failed(std::move(place.error()));
   auto fetch = std::make_shared<OriginFetch>(*this, a.fetch, chunk, std::move(*place), *mount);
   origin_fetches_[a.fetch] = fetch;
@@ -316,8 +328,10 @@ bool ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
   if (mount == nullptr) return say(core::Refused{{Code::NotFound, "this node has no such mount", 0}});
   reader::Channel* channel = deps_.channels.to(a.node, deps_.cell.map());
   if (channel == nullptr) return say(core::Lost{});
+  const core::RunRange runs = stillMissing(a.fetch, chunk, a.runs);
+  if (runs.empty()) return true;
   auto place =
-      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = a.runs, .transit = true});
+      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = true});
   if (!place) return place.error().code != Code::Busy && say(core::Refused{std::move(place.error())});
   auto fetch = std::make_shared<PeerFetch>(*this, a.fetch, chunk, std::move(*place), *mount, a.attempt);
   peer_fetches_[a.fetch] = fetch;

@@ -86,6 +86,7 @@ class ChunkService {
   // Started (or failed for good): true. No room: false.
   bool fetchFromOrigin(const core::FetchFromOrigin& a);
   bool fetchFromPeer(const core::FetchFromPeer& a);
+  core::RunRange stillMissing(core::FetchId fetch, const ChunkInfo& chunk, core::RunRange runs);
   bool start(const NeedsRoom& waiting);
   void waitForRoom(NeedsRoom waiting);
   void startWaiting();

@@ -43,9 +43,9 @@ core::Plan Mount::plan(std::string path, const origin::ObjectInfo& info) const {
 }
 
 bool Mount::owns(const core::Plan& plan) const {
+  if (plan.chunk_bits != chunk_bits || plan.first_slot != core::slotOfPath(name, plan.path)) return false;
   const auto key = core::objectKey(secret, name, plan.path, plan.version, plan.size, plan.chunk_bits);
-  return plan.chunk_bits == chunk_bits && plan.first_slot == core::slotOfPath(name, plan.path) &&
-         equalInConstantTime(key.bytes, plan.key.bytes);
+  return equalInConstantTime(key.bytes, plan.key.bytes);
 }
 
 Result<Mount*> Mounts::add(std::unique_ptr<Mount> mount) {

@@ -52,6 +52,7 @@ struct Mount {
   std::unique_ptr<MountMetrics> metrics;
   std::unique_ptr<origin::Origin> origin;
   bool said_hidden = false;  // hidden names are logged once
+  bool offered = true;       // false: its origin hasn't answered yet, and if it doesn't, the mount goes again
 
   Duration ttl() const { return timeToLive(consistency); }
   Duration absentTtl() const { return absentTimeToLive(consistency); }

@@ -11,13 +11,15 @@ namespace {
 constexpr Duration kOwnerDeadline = 60s;           // of one question to a name's owners, whoever waits for it
 constexpr std::size_t kMaxPageBytes = 900 * kKiB;  // of a page's names and versions: a body has at most 1 MiB
 constexpr int kMaxEmptyPages = 1000;               // an origin that answers empty pages for ever is broken
+constexpr std::size_t kMaxDoubted = 4'096;         // beyond them an owner's old answer is believed for its time
 
 std::size_t sizeOf(const core::Plan& plan) {
   return sizeof(core::Plan) + plan.path.size() + plan.version.size();
 }
+// With its key's two copies (the cache's tree and its list), which have the path too.
 std::size_t sizeOf(const NameAnswer& answer) {
-  return 200 + 2 * sizeOf(answer.plan);
-}  // and its place in two trees
+  return 200 + sizeof(core::Plan) + sizeOf(answer.plan) + 2 * answer.plan.path.size();
+}
 std::size_t wireSize(const origin::ListEntry& e) {
   return 40 + e.name.size() + e.info.version.size();
 }
@@ -26,8 +28,8 @@ std::size_t wireSize(const Listing& page) {
   for (const auto& e : page.entries) bytes += wireSize(e);
   return bytes;
 }
-std::size_t sizeOf(const Listing& page) {
-  return 300 + page.entries.size() * sizeof(origin::ListEntry) + wireSize(page);
+std::size_t sizeOf(const Listing& page, std::size_t key) {
+  return 300 + 2 * key + page.entries.capacity() * sizeof(origin::ListEntry) + wireSize(page);
 }
 
 std::string join(std::string_view directory, std::string_view name) {
@@ -87,13 +89,7 @@ Error busy() {
 
 void NameService::deliver(Names::Outcome outcome, const Error* error, Source source) {
   if (outcome.fetch) fetchName(*outcome.fetch, source);
-  for (auto& found : outcome.found) {
-    if (found.answer->kind == NameAnswer::Kind::Absent)
-      tell<Resolved>(name_waiters_, found.waiter,
-                     fail(Code::NotFound, found.answer->plan.path + ": nothing of that name"));
-    else
-      tell<Resolved>(name_waiters_, found.waiter, Resolved{found.answer, found.ttl});
-  }
+  for (auto& found : outcome.found) tell<Resolved>(name_waiters_, found.waiter, Resolved{found.answer, found.ttl});
   for (auto waiter : outcome.refused) tell<Resolved>(name_waiters_, waiter, fail(error != nullptr ? *error : busy()));
 }
 
@@ -118,8 +114,9 @@ void NameService::resolve(Mount& mount, std::string path, ResolveOptions options
   if (!options.object_only && !posixPath(path))
     return done(fail(Code::NotFound, fmt::format("{:?}: a mount can't hold such a name; the object view can", path)));
   const auto waiter = await<Resolved>(name_waiters_, deadline, std::move(done));
-  auto outcome =
-      names_.wanted(io::Reactor::now(), waiter, {mount.id, options.object_only, std::move(path)}, options.revalidate);
+  const NameKey key{mount.id, options.object_only, std::move(path)};
+  options.revalidate |= doubted_.erase(key) > 0;
+  auto outcome = names_.wanted(io::Reactor::now(), waiter, key, options.revalidate);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
   deliver(std::move(outcome), nullptr, {.ask_owner = options.ask_owner, .revalidate = options.revalidate});
 }
@@ -207,32 +204,37 @@ void NameService::nameFromOwner(const NameKey& key, bool revalidate) {
                .message = std::move(request),
                .deadline = asked + kOwnerDeadline},
               [this, key, asked](reader::OwnerAnswer answer) {
-                std::visit(Overloaded{[&](const reader::Answer& a) { ownersName(key, asked, a.body); },
-                                      [&](const reader::AskHere&) { nameFromOrigin(key); },
-                                      [&](const Error& e) { nameFetched(key, fail(e), Duration{0}); }},
-                           answer);
+                if (const auto* a = std::get_if<reader::Answer>(&answer)) return ownersName(key, asked, a->body);
+                if (const auto* error = std::get_if<Error>(&answer))
+                  nameFetched(key, fail(*error), Duration{0});
+                else
+                  nameFromOrigin(key);
+                return reader::Verdict::Taken;
               });
 }
 
-void NameService::ownersName(const NameKey& key, TimePoint asked, Bytes body) {
+reader::Verdict NameService::ownersName(const NameKey& key, TimePoint asked, Bytes body) {
+  const auto taken = [&](Result<NameAnswer> answer, Duration ttl) {
+    nameFetched(key, std::move(answer), ttl);
+    return reader::Verdict::Taken;
+  };
   auto reply = wire::parse<wire::pb::ResolveReply>(body);
-  if (!reply) return nameFetched(key, fail(reply.error()), Duration{0});
+  if (!reply) return taken(fail(reply.error()), Duration{0});
   if (reply->items_size() != 1)
-    return nameFetched(key, fail(Code::Corrupt, "an owner answered another number of names than asked"), Duration{0});
+    return taken(fail(Code::Corrupt, "an owner answered another number of names than asked"), Duration{0});
   const auto& item = reply->items(0);
   NameAnswer answer;
   answer.plan.path = key.path;
   const Duration ttl = std::chrono::milliseconds(item.ttl_ms()) - (io::Reactor::now() - asked);
   if (item.has_failure()) {
     const Error error = wire::fromMessage(item.failure());
-    if (error.code != Code::NotFound) return nameFetched(key, fail(error), Duration{0});
-    return nameFetched(key, std::move(answer), std::min(ttl, mountOf(key.mount).absentTtl()));
+    if (error.code == Code::DeadlineExceeded) return reader::Verdict::TooSlow;
+    if (error.code != Code::NotFound) return taken(fail(error), Duration{0});
+    return taken(std::move(answer), std::min(ttl, mountOf(key.mount).absentTtl()));
   }
   answer.kind = item.directory() ? NameAnswer::Kind::Directory : NameAnswer::Kind::Object;
-  if (!item.directory()) {
-    answer.plan = wire::fromMessage(item.plan());
-  }
-  nameFetched(key, std::move(answer), ttl);
+  if (!item.directory()) answer.plan = wire::fromMessage(item.plan());
+  return taken(std::move(answer), ttl);
 }
 
 void NameService::nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl) {
@@ -245,8 +247,11 @@ void NameService::nameFetched(const NameKey& key, Result<NameAnswer> answer, Dur
 }
 
 void NameService::forget(core::MountId mount, const std::string& path) {
-  names_.forget({mount, true, path});
-  names_.forget({mount, false, path});
+  for (const bool object_only : {true, false}) {
+    NameKey key{mount, object_only, path};
+    names_.forget(key);
+    if (doubted_.size() < kMaxDoubted) doubted_.insert(std::move(key));
+  }
 }
 
 // ---- listings ----
@@ -322,17 +327,27 @@ void NameService::pageFromOwner(const PageKey& key) {
                .deadline = asked + kOwnerDeadline,
                .try_timeout = 20s},
               [this, key, asked](reader::OwnerAnswer answer) {
-                std::visit(Overloaded{[&](const reader::Answer& a) { ownersPage(key, asked, a.body); },
-                                      [&](const reader::AskHere&) { pageFromOrigin(key, key.max); },
-                                      [&](const Error& e) { pageFetched(key, fail(e), Duration{0}); }},
-                           answer);
+                if (const auto* a = std::get_if<reader::Answer>(&answer)) return ownersPage(key, asked, a->body);
+                if (const auto* error = std::get_if<Error>(&answer))
+                  pageFetched(key, fail(*error), Duration{0});
+                else
+                  pageFromOrigin(key, key.max);
+                return reader::Verdict::Taken;
               });
 }
 
-void NameService::ownersPage(const PageKey& key, TimePoint asked, Bytes body) {
+reader::Verdict NameService::ownersPage(const PageKey& key, TimePoint asked, Bytes body) {
+  const auto taken = [&](Result<Listing> page, Duration ttl) {
+    pageFetched(key, std::move(page), ttl);
+    return reader::Verdict::Taken;
+  };
   auto reply = wire::parse<wire::pb::ListReply>(body);
-  if (!reply) return pageFetched(key, fail(reply.error()), Duration{0});
-  if (reply->has_failure()) return pageFetched(key, fail(wire::fromMessage(reply->failure())), Duration{0});
+  if (!reply) return taken(fail(reply.error()), Duration{0});
+  if (reply->has_failure()) {
+    const Error error = wire::fromMessage(reply->failure());
+    if (error.code == Code::DeadlineExceeded) return reader::Verdict::TooSlow;
+    return taken(fail(error), Duration{0});
+  }
   Listing listing;
   listing.next_cursor = reply->next_cursor();
   listing.hidden = reply->hidden();
@@ -342,7 +357,7 @@ void NameService::ownersPage(const PageKey& key, TimePoint asked, Bytes body) {
                                .directory = e.directory(),
                                .info = {e.size(), std::move(*e.mutable_version()), e.mtime_ns()}});
   }
-  pageFetched(key, std::move(listing), std::chrono::milliseconds(reply->ttl_ms()) - (io::Reactor::now() - asked));
+  return taken(std::move(listing), std::chrono::milliseconds(reply->ttl_ms()) - (io::Reactor::now() - asked));
 }
 
 void NameService::pageFetched(const PageKey& key, Result<Listing> page, Duration ttl) {
@@ -351,7 +366,7 @@ void NameService::pageFetched(const PageKey& key, Result<Listing> page, Duration
     return deliver(pages_.failed(key), &error, {});
   }
   keepEntries(key, *page, ttl);
-  const std::size_t bytes = sizeOf(*page);
+  const std::size_t bytes = sizeOf(*page, key.path.size() + key.cursor.size());
   deliver(pages_.answered(io::Reactor::now(), key, std::move(*page), ttl, bytes), nullptr, {});
 }
 

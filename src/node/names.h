@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -71,13 +72,14 @@ class NameService {
 
   explicit NameService(Deps deps);
 
-  // NotFound if there is nothing of that name.
+  // `answer->kind` is Absent if there is nothing of that name, which may be believed for its ttl too. NotFound: there
+  // can't be.
   void resolve(Mount& mount, std::string path, ResolveOptions options, TimePoint deadline, Callback<Resolved> done);
   // `raw`: every name as the origin has it. NotFound if there is no such directory.
   void list(Mount& mount, std::string path, std::string cursor, std::uint32_t max, bool raw, bool ask_owner,
             TimePoint deadline, Callback<Listed> done);
 
-  // What is known of that name is wrong: the next to ask gets it from the origin.
+  // What is known of that name is wrong, here and perhaps at its owner: the next to ask gets it from the origin.
   void forget(core::MountId mount, const std::string& path);
 
   std::size_t bytes() const { return names_.bytes() + pages_.bytes(); }
@@ -126,14 +128,14 @@ class NameService {
   void nameFromOrigin(const NameKey& key);
   void lookedUp(const NameKey& key, OriginLookup& lookup);
   void nameFromOwner(const NameKey& key, bool revalidate);
-  void ownersName(const NameKey& key, TimePoint asked, Bytes body);
+  reader::Verdict ownersName(const NameKey& key, TimePoint asked, Bytes body);
   void nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl);
 
   void fetchPage(const PageKey& key, Source source);
   void pageFromOrigin(const PageKey& key, std::uint32_t max);
   void originPage(const PageKey& key, ViewCursor cursor, TimePoint asked, std::uint32_t max, origin::ListPage page);
   void pageFromOwner(const PageKey& key);
-  void ownersPage(const PageKey& key, TimePoint asked, Bytes body);
+  reader::Verdict ownersPage(const PageKey& key, TimePoint asked, Bytes body);
   void pageFetched(const PageKey& key, Result<Listing> page, Duration ttl);
   void keepEntries(const PageKey& key, const Listing& page, Duration ttl);
   void sayHidden(Mount& mount, const std::string& directory, const std::vector<std::string>& names);
@@ -145,6 +147,7 @@ class NameService {
   reader::OwnerCalls owners_;
   Names names_;
   Pages pages_;
+  std::set<NameKey> doubted_;  // forgotten, and not asked for since; at most kMaxDoubted
   std::uint64_t next_waiter_ = 1;
   Waiters<Resolved> name_waiters_;
   Waiters<Listed> page_waiters_;

@@ -24,6 +24,8 @@ namespace forebay::node {
 namespace {
 
 constexpr Duration kProbeDeadline = 20s;
+constexpr Duration kProbeAgain = 5s;  // after a failure; one cheap request each
+constexpr const char* kNotAnsweredYet = "its origin hasn't answered yet";
 constexpr unsigned kFileThreads = 4;  // for directory origins and name resolution
 constexpr std::size_t kMaxFileWork = 4'096;
 constexpr std::uint64_t kMinChunks = 4;  // of an arena: one being filled, one passing through, and something kept
@@ -76,9 +78,11 @@ class Node::Impl {
 
   Result<Mount*> makeMount(MountConfig config);
   void addMount(MountConfig config, std::move_only_function<void(Status)> done);
+  void verdict(core::MountId id, const Status& status);
   void addMountRequest(const wire::pb::AddMountRequest& request,
                        std::move_only_function<void(Result<std::string>)> done);
   void probe(Mount& mount, std::move_only_function<void(Status)> done);
+  void probeUntilWell(Mount& mount);
   void pullMap(core::NodeId from, std::uint64_t version);
   void mapArrived(core::NodeId from, Result<reader::Answer> answer);
   wire::pb::NodeStatus status() const;
@@ -103,6 +107,8 @@ class Node::Impl {
   std::unique_ptr<io::Server> server_;
   std::string address_;
   std::map<core::MountId, std::string> unready_;  // mounts whose origin hasn't answered well, and why
+  // Who waits for what the origin of a mount says that was added while running.
+  std::map<core::MountId, std::vector<std::move_only_function<void(Status)>>> adding_;
   std::uint64_t pulling_map_ = 0;
 };
 
@@ -134,13 +140,9 @@ Status Node::Impl::start() {
   arena_ = TRY(store::Arena::create(std::move(options), metrics_));
   TRY(startServices(budget));
   for (MountConfig& mount : config_.mounts) {
+    TRY(origin::fillFromEnvironment(mount.url, mount.origin, origin::Environment::ofProcess()));
     Mount* made = TRY(makeMount(std::move(mount)));
-    reactor_->post([this, made] {
-      probe(*made, [made](const Status& status) {
-        if (!status)
-          log::error("mount", "{}: {} doesn't answer as it should: {}", made->name, made->url, status.error().text());
-      });
-    });
+    reactor_->post([this, made] { probeUntilWell(*made); });
   }
   return listen();
 }
@@ -244,11 +246,13 @@ Result<Mount*> Node::Impl::makeMount(MountConfig config) {
   }
   mount->origin_metrics = std::make_unique<origin::OriginMetrics>(metrics_, mount->name);
   mount->metrics = std::make_unique<MountMetrics>(metrics_, mount->name);
-  TRY(origin::fillFromEnvironment(config.url, config.origin, origin::Environment::ofProcess()));
   mount->origin = TRY(origin::makeOrigin(config.url, config.origin, *reactor_, *http_, *pool_, *mount->origin_metrics));
   Mount* made = TRY(mounts_.add(std::move(mount)));
-  unready_[made->id] = "its origin hasn't answered yet";
-  TRY(arena_->addMount(made->id, policyOf(made->mount_class)));
+  if (Status known = arena_->addMount(made->id, policyOf(made->mount_class)); !known) {
+    mounts_.remove(made->id);
+    return fail(std::move(known.error()));
+  }
+  unready_[made->id] = kNotAnsweredYet;
   return made;
 }
 
@@ -263,26 +267,57 @@ void Node::Impl::probe(Mount& mount, std::move_only_function<void(Status)> done)
                       });
 }
 
+// An origin that is down while the node starts must not leave it unready for ever.
+void Node::Impl::probeUntilWell(Mount& mount) {
+  const bool again = unready_[mount.id] != kNotAnsweredYet;
+  probe(mount, [this, &mount, again](const Status& status) {
+    if (status) {
+      if (again) log::info("mount", "{}: {} answers now", mount.name, mount.url);
+      return;
+    }
+    if (!again)
+      log::error("mount", "{}: {} doesn't answer as it should, and is asked again every {} s: {}", mount.name,
+                 mount.url, toMs(kProbeAgain) / 1000, status.error().text());
+    reactor_->after(kProbeAgain, [this, &mount] { probeUntilWell(mount); });
+  });
+}
+
 void Node::Impl::addMount(MountConfig config, std::move_only_function<void(Status)> done) {
   if (cell_->map().members().size() > 1)
     return done(fail(Code::InvalidArgument,
                      "this node belongs to a cell of several: a mount must be in the configuration of all of them"));
   if (Mount* known = mounts_.find(config.name)) {
-    if (known->url == config.url.text()) return probe(*known, std::move(done));
+    if (known->url == config.url.text()) {
+      if (known->offered)
+        return known->origin->probe(io::Reactor::now() + kProbeDeadline,
+                                    [done = std::move(done)](Status status) mutable { done(std::move(status)); });
+      adding_[known->id].push_back(std::move(done));
+      return;
+    }
     return done(
         fail(Code::InvalidArgument, fmt::format("mount {} is {} here: choose another name", known->name, known->url)));
   }
   auto made = makeMount(std::move(config));
   if (!made) return done(fail(made.error()));
-  probe(**made, [this, mount = *made, done = std::move(done)](Status status) mutable {
-    if (!status) {
-      // Nobody has seen a plan of it yet, so it can go again, and a corrected command can make it anew.
-      unready_.erase(mount->id);
-      arena_->removeMount(mount->id);
-      reactor_->post([this, id = mount->id] { mounts_.remove(id); });
-    }
-    done(std::move(status));
+  (*made)->offered = false;
+  adding_[(*made)->id].push_back(std::move(done));
+  probe(**made, [this, id = (*made)->id](const Status& status) {
+    // Not here: a mount that goes again takes its origin with it, whose call this is.
+    reactor_->post([this, id, status] { verdict(id, status); });
   });
+}
+
+void Node::Impl::verdict(core::MountId id, const Status& status) {
+  if (status) {
+    mounts_.find(id)->offered = true;
+  } else {
+    // Nobody has got a plan of it, or asked for one, so it can go again, and a corrected command can make it anew.
+    unready_.erase(id);
+    arena_->removeMount(id);
+    mounts_.remove(id);
+  }
+  auto waiting = adding_.extract(id);
+  for (auto& done : waiting.mapped()) done(status);
 }
 
 void Node::Impl::addMountRequest(const wire::pb::AddMountRequest& request,
@@ -370,7 +405,8 @@ wire::pb::NodeStatus Node::Impl::status() const {
   if (!arena_->note().empty()) s.add_notes(arena_->note());
   if (!cell_->map().domainsSuffice() && cell_->map().members().size() > 1)
     s.add_notes("fewer fault domains than owners: some slots' alternates share a domain with their primary");
-  for (const Mount* mount : mounts_.all()) *s.add_mounts() = status(*mount);
+  for (const Mount* mount : mounts_.all())
+    if (mount->offered) *s.add_mounts() = status(*mount);
   for (const auto& [id, why] : unready_) {
     const Mount* mount = mounts_.find(id);
     if (mount != nullptr) s.add_notes(fmt::format("mount {}: {}", mount->name, why));
@@ -413,6 +449,8 @@ const std::string& Node::address() const {
   return impl_->address_;
 }
 void Node::addMount(MountConfig config, std::move_only_function<void(Status)> done) {
+  if (Status filled = origin::fillFromEnvironment(config.url, config.origin, origin::Environment::ofProcess()); !filled)
+    return done(std::move(filled));
   impl_->addMount(std::move(config), std::move(done));
 }
 std::string Node::notReady() const {

@@ -274,9 +274,13 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
                            .map_version = from_peer ? request.header.map_version : 0,
                            .deadline = request.deadline};
     items_.push_back(std::make_unique<Item>(*this, index, plans[item.object], *mounts[item.object], item, want));
-    if (!from_peer && deps_.on_attached_read) deps_.on_attached_read(plans[item.object], item.range);
   }
   for (auto& item : items_) item->begin();
+  // What comes next must not get the origin's attention, or the arena's room, before what is asked now.
+  for (std::size_t i = 0; i < read.items() && !from_peer && deps_.on_attached_read; ++i) {
+    const wire::ReadItem item = read.item(i);
+    if (plans[item.object]) deps_.on_attached_read(plans[item.object], item.range);
+  }
   pump();
 }
 

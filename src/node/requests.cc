@@ -14,16 +14,30 @@ constexpr std::uint32_t kDefaultPage = 5'000, kMaxPage = 5'000;
 constexpr Duration kPrefetchDeadline = 60s;
 constexpr std::size_t kMaxPrefetches = 16;  // chunks of scans that are brought in ahead, at once
 
+// Of a time to live: what is over is 0, and a mount may be bounded by months.
+std::uint32_t milliseconds(Duration ttl) {
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(toMs(ttl), 0, UINT32_MAX));
+}
+
+Error absent(const std::string& path) {
+  return {Code::NotFound, path + ": nothing of that name", 0};
+}
+
 void fill(wire::pb::Resolved& to, const Result<NameService::Resolved>& from) {
   if (!from) {
     *to.mutable_failure() = wire::toMessage(from.error());
     return;
   }
-  to.set_ttl_ms(static_cast<std::uint32_t>(std::max<std::int64_t>(0, toMs(from->ttl))));
-  if (from->answer->kind == NameAnswer::Kind::Directory)
-    to.set_directory(true);
-  else
-    *to.mutable_plan() = wire::toMessage(from->answer->plan);
+  to.set_ttl_ms(milliseconds(from->ttl));
+  switch (from->answer->kind) {
+    case NameAnswer::Kind::Absent:
+      *to.mutable_failure() = wire::toMessage(absent(from->answer->plan.path));
+      return;
+    case NameAnswer::Kind::Directory:
+      return to.set_directory(true);
+    case NameAnswer::Kind::Object:
+      *to.mutable_plan() = wire::toMessage(from->answer->plan);
+  }
 }
 
 void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
@@ -31,7 +45,7 @@ void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
     *to.mutable_failure() = wire::toMessage(from.error());
     return;
   }
-  to.set_ttl_ms(static_cast<std::uint32_t>(std::max<std::int64_t>(0, toMs(from->ttl))));
+  to.set_ttl_ms(milliseconds(from->ttl));
   to.set_next_cursor(from->page->next_cursor);
   to.set_hidden(from->page->hidden);
   for (const auto& entry : from->page->entries) {
@@ -42,6 +56,13 @@ void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
     e.set_version(entry.info.version);
     e.set_mtime_ns(entry.info.mtime_ns);
   }
+}
+
+// A peer asks the next node when this one is silent until the deadline. So it hears shortly before that this one is
+// slow, which is no reason to stay away from it.
+TimePoint answerBy(const io::Request& request) {
+  if (!request.from.peer || request.deadline == kNever) return request.deadline;
+  return request.deadline - std::min<Duration>(500ms, (request.deadline - request.arrived) / 4);
 }
 
 Error tooMany() {
@@ -76,7 +97,7 @@ Requests::~Requests() {
 
 Result<Mount*> Requests::mountOf(const std::string& name) {
   Mount* mount = deps_.mounts.find(name);
-  if (mount == nullptr)
+  if (mount == nullptr || !mount->offered)
     return fail(Code::NotFound,
                 fmt::format("mount {:?}: this node has no mount of that name (`forebay status` lists them)", name));
   return mount;
@@ -177,7 +198,7 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
   }
   resolving->reply = std::move(reply);
   for (int i = 0; i < message.paths_size(); ++i)
-    deps_.names.resolve(*mount, message.paths(i), options, request.deadline,
+    deps_.names.resolve(*mount, message.paths(i), options, answerBy(request),
                         [resolving, i](Result<NameService::Resolved> resolved) {
                           fill(*resolving->message.mutable_items(i), resolved);
                           if (--resolving->open == 0)
@@ -191,7 +212,7 @@ Status Requests::list(const io::Request& request, Bytes body, io::Reply& reply) 
   Mount* mount = TRY(mountOf(message.mount()));
   const std::uint32_t max = message.max_entries() == 0 ? kDefaultPage : std::min(message.max_entries(), kMaxPage);
   const bool ask_owner = message.relay() || !request.from.peer;
-  deps_.names.list(*mount, message.path(), message.cursor(), max, message.raw(), ask_owner, request.deadline,
+  deps_.names.list(*mount, message.path(), message.cursor(), max, message.raw(), ask_owner, answerBy(request),
                    [reply = std::move(reply)](Result<NameService::Listed> listed) mutable {
                      wire::pb::ListReply answer;
                      fill(answer, listed);
@@ -228,8 +249,9 @@ Status Requests::where(const io::Request& request, Bytes body, io::Reply& reply)
                       request.deadline,
                       [this, where, alive = std::weak_ptr(alive_)](Result<NameService::Resolved> resolved) {
                         if (alive.expired()) return;
-                        if (!resolved) {
-                          *where->message.mutable_failure() = wire::toMessage(resolved.error());
+                        if (!resolved || resolved->answer->kind == NameAnswer::Kind::Absent) {
+                          const Error error = resolved ? absent(resolved->answer->plan.path) : resolved.error();
+                          *where->message.mutable_failure() = wire::toMessage(error);
                           (void)where->reply.send(wire::MessageType::WhereReply, where->message);
                           return;
                         }

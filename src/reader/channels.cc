@@ -1,5 +1,7 @@
 #include "reader/channels.h"
 
+#include <utility>
+
 #include "base/log.h"
 
 namespace forebay::reader {
@@ -14,9 +16,10 @@ Channel* Channels::to(core::NodeId node, const core::SlotMap& map) {
     log::error("reader", "member {}: {}", member->name, address.error().message);
     return nullptr;
   }
-  if (entry.channel) entry.channel->close();
+  // The new one is in its place before the old one's requests fail: they may come back here.
+  const auto old = std::exchange(entry.channel, std::make_unique<Channel>(reactor_, std::move(*address), options_));
   entry.address = member->address;
-  entry.channel = std::make_unique<Channel>(reactor_, std::move(*address), options_);
+  if (old) old->close();
   return entry.channel.get();
 }
 

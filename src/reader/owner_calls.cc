@@ -59,8 +59,10 @@ void OwnerCalls::send(const std::shared_ptr<Open>& open, core::NodeId node) {
       [this, alive = std::weak_ptr(alive_), open](Result<Answer> answer) {
         if (alive.expired()) return;
         if (!answer) return step(open, walkEventOf(answer.error()));
+        const Verdict verdict = open->done(*answer);
+        if (alive.expired()) return;
+        if (verdict == Verdict::TooSlow) return step(open, core::TooSlow{});
         step(open, core::Answered{});
-        open->done(*answer);
       },
       cell_.map().version());
 }

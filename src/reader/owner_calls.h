@@ -3,8 +3,10 @@
 //   calls.ask({.slot = slot, .type = ResolveRequest, .message = request, .deadline = deadline},
 //             [](OwnerAnswer answer) { ... });
 //
-// The callback runs once, in the loop, possibly inside ask(): with the owner's answer; with HereInstead when no owner
-// before this node can be reached (the caller does it itself); or with the final error.
+// The callback runs in the loop, possibly inside ask(): with an owner's answer; with AskHere when no owner before this
+// node can be reached (the caller does it itself); or with the final error. It runs once, but for an answer which it
+// calls TooSlow: the node lives, and doesn't know yet (its origin is slow). Then the next owner is asked, and nobody
+// else stays away from that node. A node that is silent for `try_timeout` counts as lost.
 // Threading: the reactor's loop. Destroying it drops what is open: no callback runs any more.
 #pragma once
 
@@ -29,7 +31,8 @@ struct OwnerQuestion {
 };
 struct AskHere {};
 using OwnerAnswer = std::variant<Answer, AskHere, Error>;
-using OwnerCallback = std::move_only_function<void(OwnerAnswer)>;
+enum class Verdict : std::uint8_t { Taken, TooSlow };
+using OwnerCallback = std::move_only_function<Verdict(OwnerAnswer)>;  // what it returns matters for an Answer only
 
 class OwnerCalls {
  public:
