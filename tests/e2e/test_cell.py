@@ -1,130 +1,215 @@
-"""A cell of real processes, its mount and its command line: sizes at the borders of chunks, and the loss of nodes."""
+"""A cell in trouble: nodes that die, clients that send garbage; and what a cell is for, each byte fetched once."""
 
+import errno
 import os
+import random
 import socket
 import threading
 
-import pytest
 from harness import data
+from harness.processes import until
 
-CHUNK = data.CHUNK
-SIZES = {"zero": 0, "one": 1, "chunk": CHUNK, "chunk-less": CHUNK - 1, "chunk-more": CHUNK + 1}
-
-
-@pytest.fixture
-def sizes_cell(make_cell, tmp_path):
-    for name, size in SIZES.items():
-        data.make_file(tmp_path / "origin" / name, size)
-    return make_cell(nodes=1, mounts=[{"name": "data", "url": f"file://{tmp_path / 'origin'}"}])
-
-
-@pytest.mark.parametrize("name", SIZES)
-def test_an_object_of_any_size_is_whole(sizes_cell, name):
-    mount = sizes_cell.mount("data")
-    expected = data.known_bytes("data", name, 0, SIZES[name])
-    assert os.stat(mount / name).st_size == SIZES[name]
-    assert data.read_file(mount / name) == expected
-    assert data.read_file(mount / name, SIZES[name], 1) == b""
-    assert sizes_cell.nodes[0].cli("cat", f"data/{name}").stdout == expected
-    assert sizes_cell.nodes[0].json("stat", f"data/{name}")[0]["size"] == SIZES[name]
-
-
-def test_a_read_across_the_border_of_chunks_is_right(sizes_cell):
-    mount = sizes_cell.mount("data")
-    assert data.read_file(mount / "chunk-more", CHUNK - 100, 200) == data.known_bytes("data", "chunk-more", CHUNK - 100, 101)
-
-
-@pytest.mark.seconds(240)
-def test_20_gb_are_read_at_any_place_within_the_cap(make_cell, tmp_path):
-    size = 20 * 10**9
-    path = data.make_sparse_file(tmp_path / "origin" / "sparse", size)
-    cell = make_cell(nodes=1, mounts=[{"name": "data", "url": f"file://{path.parent}"}])
-    mount = cell.mount("data")
-    assert os.stat(mount / "sparse").st_size == size
-    for offset in data.sparse_marks(size):
-        assert data.read_file(mount / "sparse", offset, 4096) == data.known_bytes("sparse", "sparse", offset, 4096)
-    assert data.read_file(mount / "sparse", size - 10, 100) == data.known_bytes("sparse", "sparse", size - 4096, 4096)[-10:]
-    status = cell.nodes[0].json("status")["nodes"][0]
-    assert 0 < status["arena_used"] <= status["arena_cap"] < status["memory_cap"]
+MIB = 1 << 20
+SHARDS = [(f"shard-{i}", 16 * MIB) for i in range(8)]
+HUGE = [(f"huge-{i}", 2048 * MIB) for i in range(4)]  # so that hardly a read is answered by the kernel's own cache
 
 
 class Readers:
-    """Threads that read whole files of a mount again and again, and remember what was wrong."""
+    """Threads that read random ranges through mounts while the `with` lasts. At its end none may have failed."""
 
-    def __init__(self, mount, names, size, count=4):
-        self._mount, self._names, self._size = mount, names, size
-        self._stop = threading.Event()
-        self.reads, self.wrong = 0, []
-        self._threads = [threading.Thread(target=self._run, args=(i,)) for i in range(count)]
+    def __init__(self, *mounts, per_mount=2):
+        self.failed, self.wrong, self.reads = [], [], 0
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._read_on, args=(mount, seed), daemon=True)
+            for seed, mount in enumerate(m for m in mounts for _ in range(per_mount))
+        ]
+
+    def __enter__(self):
         for thread in self._threads:
             thread.start()
+        return self
 
-    def _run(self, turn):
-        while not self._stop.is_set():
-            name = self._names[turn % len(self._names)]
-            turn += 1
-            try:
-                if data.read_file(self._mount / name) != data.known_bytes("data", name, 0, self._size):
-                    self.wrong.append(f"{name}: wrong bytes")
-            except OSError as error:
-                self.wrong.append(f"{name}: {error}")
-            self.reads += 1
-
-    def until_reads(self, count):
-        wanted = self.reads + count
-        while self.reads < wanted and not self.wrong:
-            self._stop.wait(0.01)
-
-    def end(self):
+    def __exit__(self, kind, *_):
         self._stop.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(60)
+        if kind is None:
+            assert self.failed == [] and self.wrong == []
 
-
-@pytest.fixture
-def three_nodes(make_cell, tmp_path):
-    names, size = [f"f{i}" for i in range(12)], 3 * CHUNK + 5
-    for name in names:
-        data.make_file(tmp_path / "origin" / name, size)
-    return make_cell(nodes=3, mounts=[{"name": "data", "url": f"file://{tmp_path / 'origin'}"}]), names, size
-
-
-@pytest.mark.seconds(300)
-def test_readers_go_on_when_a_node_is_killed(three_nodes):
-    cell, names, size = three_nodes
-    readers = Readers(cell.mount("data", node=0), names, size)
-    try:
-        readers.until_reads(6)  # in the middle: chunks are being read, and not all are there
-        cell.nodes[1].process.kill()
-        readers.until_reads(40)
-    finally:
-        readers.end()
-    assert readers.wrong == []
-
-
-@pytest.mark.seconds(300)
-def test_the_last_node_serves_everything(three_nodes):
-    cell, names, size = three_nodes
-    mount = cell.mount("data", node=0)
-    assert data.read_file(mount / names[0]) == data.known_bytes("data", names[0], 0, size)
-    for node in cell.nodes[1:]:
-        node.process.kill()
-    for name in names:
-        assert data.read_file(mount / name) == data.known_bytes("data", name, 0, size)
-
-
-def test_a_client_that_sends_garbage_loses_its_connection_and_no_one_else(sizes_cell):
-    node = sizes_cell.nodes[0]
-    mount = sizes_cell.mount("data")
-    before = node.metric("forebay_connection_bad_frames_total") + node.metric("forebay_connection_bad_hellos_total")
-    for garbage in (b"GET / HTTP/1.1\r\n\r\n" * 10, bytes(range(256)) * 40, b"\0" * 4096, b"\xff" * 4096):
-        with socket.create_connection(node.address, timeout=20) as peer:
-            peer.sendall(garbage)
+    def _read_on(self, mount, seed):
+        rng = random.Random(seed)
+        while not self._stop.is_set():
+            name, size = rng.choice(HUGE)
+            offset = rng.randrange(size - 300_000)
             try:
-                while peer.recv(65536):
-                    pass
-            except ConnectionResetError:
+                got = data.read_file(mount / name, offset, 300_000)
+            except OSError as error:
+                self.failed.append((name, offset, str(error)))
+                continue
+            if got != data.known_bytes("data", name, offset, 300_000):
+                self.wrong.append((name, offset))
+            with self._lock:
+                self.reads += 1
+
+    def wait_for_more(self, count):
+        goal = self.reads + count
+        until(f"{count} more reads are done", lambda: self.reads >= goal or self.failed or self.wrong, 60)
+
+
+def cell_of(make_cell, origin, nodes, **options):
+    origin.add("data", *SHARDS, *HUGE)
+    # 1 MiB: more chunks, so that every node owns some of each object.
+    return make_cell(nodes=nodes, mounts=[{"name": "data", "chunk_size": "1MiB", **origin.mount("azure", "data")}], **options)
+
+
+def test_readers_go_on_when_nodes_are_killed(make_cell, fake_origin):
+    """kill -9 of two of five nodes, one after the other, in the middle of reads."""
+    cell = cell_of(make_cell, fake_origin(latency_ms=5), 5)
+    with Readers(*[cell.mount("data", node=i) for i in (0, 1, 2)]) as readers:
+        readers.wait_for_more(30)
+        for victim in (4, 3):
+            cell.nodes[victim].process.kill()
+            readers.wait_for_more(150)
+
+
+def test_the_last_node_serves_everything(make_cell, fake_origin):
+    cell = cell_of(make_cell, fake_origin(), 3)
+    mount = cell.mount("data", node=0)
+    with Readers(mount, per_mount=1) as readers:
+        readers.wait_for_more(5)
+        for victim in (1, 2):
+            cell.nodes[victim].process.kill()
+        readers.wait_for_more(20)
+    for name, size in SHARDS:
+        assert data.read_file(mount / name) == data.known_bytes("data", name, 0, size)
+    assert cell.nodes[0].json("stat", "data/shard-0")[0]["size"] == SHARDS[0][1]
+    status = {node["name"]: node["reachable"] for node in cell.nodes[0].json("status")["nodes"]}
+    assert status == {"node-1": True, "node-2": False, "node-3": False}
+
+
+def test_a_node_that_is_started_again_takes_its_part(make_cell, fake_origin):
+    cell = cell_of(make_cell, fake_origin(), 3)
+    victim = cell.nodes[2]
+    with Readers(cell.mount("data", node=0)) as readers:
+        readers.wait_for_more(5)
+        victim.process.kill()
+        readers.wait_for_more(20)
+        victim.start()
+        victim.wait_ready()
+        until("it serves reads again", lambda: victim.metric("forebay_reads_total") > 0 or readers.failed, 60)
+
+
+def test_a_mount_whose_node_is_started_again_goes_on(make_cell, fake_origin):
+    cell = cell_of(make_cell, fake_origin(), 1)
+    with Readers(cell.mount("data")) as readers:
+        readers.wait_for_more(10)
+        cell.nodes[0].process.kill()
+        cell.nodes[0].start()
+        cell.nodes[0].wait_ready()
+        readers.wait_for_more(10)
+
+
+def test_the_origin_sends_each_byte_once_however_many_read(make_cell, fake_origin):
+    """30 readers on three nodes, all at once, of an object that nobody has; it takes the origin long to answer."""
+    origin = fake_origin(latency_ms=300)
+    cell = cell_of(make_cell, origin, 3)
+    mounts = [cell.mount("data", node=i) for i in range(3)]
+    for mount in mounts:
+        os.listdir(mount.directory)
+    origin.reset_stats()
+    name, size = SHARDS[0]
+    known = data.known_bytes("data", name, 0, size)
+    barrier, wrong = threading.Barrier(30), []
+
+    def read(mount):
+        barrier.wait()
+        if data.read_file(mount / name) != known:
+            wrong.append(mount.directory)
+
+    threads = [threading.Thread(target=read, args=(mounts[i % 3],)) for i in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stats = origin.stats()
+    assert wrong == []
+    assert stats["distinct_get_bytes"] == size
+    assert stats["get_bytes"] / stats["distinct_get_bytes"] == 1.00
+
+
+
+def garbage(rng):
+    """What might come over a connection: noise, an HTTP request, the beginning of a real frame, nothing."""
+    yield b""
+    yield b"\0" * 4096
+    yield b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(200)  # how TLS begins
+    for length in (1, 7, 63, 64, 1000, 200_000):
+        yield rng.randbytes(length)
+
+
+def first_bytes_of_a_client(directory, program, cell):
+    """What a real client says first: recorded by a socket that stands where a node would."""
+    path = str(directory / "record.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        process = cell.running.start("recorded", [program, "status", "--node", f"unix:{path}", "--timeout", "1s"])
+        listener.settimeout(30)
+        said = b""
+        while not said:  # the first connection may only look whether anybody is there
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(30)
+                said = connection.recv(65536)
+        process.wait()
+    return said
+
+
+def send(family, address, text):
+    """Sends it and hears the connection out. The node may hang up before it has all of it."""
+    with socket.socket(family) as connection:
+        connection.settimeout(30)
+        connection.connect(address)
+        try:
+            connection.sendall(text)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
                 pass
-    after = node.metric("forebay_connection_bad_frames_total") + node.metric("forebay_connection_bad_hellos_total")
-    assert after - before == 4
-    assert data.read_file(mount / "chunk") == data.known_bytes("data", "chunk", 0, CHUNK)
+        except OSError as error:
+            assert error.errno in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
+
+
+def test_a_client_that_sends_garbage_loses_its_connection_and_no_one_else(make_cell, fake_origin, program, tmp_path):
+    cell = cell_of(make_cell, fake_origin(), 2)
+    node = cell.nodes[0]
+    mount = cell.mount("data", node=0)
+    hello = first_bytes_of_a_client(tmp_path, program, cell)
+    assert len(hello) > 16
+    rng = random.Random(4)
+    pieces = list(garbage(rng))
+    # Half a frame, a frame and then noise, and frames with one wrong bit.
+    pieces += [hello[: len(hello) // 2], hello + rng.randbytes(5000)]
+    for _ in range(50):
+        broken = bytearray(hello)
+        broken[rng.randrange(len(broken))] ^= 1 << rng.randrange(8)
+        pieces.append(bytes(broken))
+    with Readers(mount, per_mount=1) as readers:
+        for family, address in ((socket.AF_UNIX, str(node.socket)), (socket.AF_INET, node.address)):
+            for piece in pieces:
+                send(family, address, piece)
+        bad = node.metric("forebay_connection_bad_frames_total") + node.metric("forebay_connection_bad_hellos_total")
+        assert bad >= 2 * 50, "each was counted"
+        assert sum(n["bad_frames"] for n in node.json("status", "--local")["nodes"]) > 0
+        readers.wait_for_more(5)
+    assert node.admin_status("/healthz") == 200
+
+
+def test_garbage_on_the_admin_port_hurts_nobody(make_cell, fake_origin):
+    cell = cell_of(make_cell, fake_origin(), 1)
+    node = cell.nodes[0]
+    host, port = node.config["node"]["admin"].rsplit(":", 1)
+    for piece in garbage(random.Random(5)):
+        send(socket.AF_INET, (host, int(port)), piece)
+    assert node.admin_status("/healthz") == 200
