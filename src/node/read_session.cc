@@ -245,22 +245,15 @@ void ReadSession::serve(const ReadDeps& deps, const io::Request& request, const 
 
 void ReadSession::start(const io::Request& request, const wire::ReadView& read) {
   reply_.whenGone([this] { release(); });
-  std::vector<SharedPlan> plans(read.objects());
-  std::vector<Mount*> mounts(read.objects());
-  for (std::size_t i = 0; i < read.objects(); ++i) {
-    auto plan = std::make_shared<const core::Plan>(read.object(i).plan());
-    Mount* mount = deps_.mounts.find(plan->mount);
-    if (mount != nullptr && mount->owns(*plan)) {
-      plans[i] = std::move(plan);
-      mounts[i] = mount;
-    }
-  }
+  std::vector<CheckedPlans::Checked> objects(read.objects());
+  for (std::size_t i = 0; i < objects.size(); ++i) objects[i] = deps_.plans.check(read.object(i), deps_.mounts);
   const bool from_peer = request.from.peer;
   open_ = read.items();
   for (std::size_t i = 0; i < read.items(); ++i) {
     const wire::ReadItem item = read.item(i);
     const auto index = static_cast<std::uint16_t>(i);
-    if (mounts[item.object] == nullptr) {
+    const CheckedPlans::Checked& object = objects[item.object];
+    if (object.plan == nullptr) {
       items_.push_back(std::make_unique<Item>(*this, index, wire::ReadOutcome::Error,
                                               Error{Code::PermissionDenied, "no such mount, or not a plan of it", 0}));
       continue;
@@ -273,13 +266,13 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
                            .asker = from_peer ? request.from.node_id : core::kNoNode,
                            .map_version = from_peer ? request.header.map_version : 0,
                            .deadline = request.deadline};
-    items_.push_back(std::make_unique<Item>(*this, index, plans[item.object], *mounts[item.object], item, want));
+    items_.push_back(std::make_unique<Item>(*this, index, object.plan, *object.mount, item, want));
   }
   for (auto& item : items_) item->begin();
   // What comes next must not get the origin's attention, or the arena's room, before what is asked now.
   for (std::size_t i = 0; i < read.items() && !from_peer && deps_.on_attached_read; ++i) {
     const wire::ReadItem item = read.item(i);
-    if (plans[item.object]) deps_.on_attached_read(plans[item.object], item.range);
+    if (const SharedPlan& plan = objects[item.object].plan) deps_.on_attached_read(plan, item.range);
   }
   pump();
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "io/server.h"
+#include "node/checked_plans.h"
 #include "node/chunks.h"
 #include "node/mounts.h"
 #include "store/arena.h"
@@ -26,7 +27,7 @@ struct ReadDeps {
   Mounts& mounts;
   store::Arena& arena;
   ChunkService& chunks;
-  core::ChunkServer& cell;
+  CheckedPlans& plans;
   // A client of this machine reads here: what it may want next can be brought in ahead. May be empty.
   std::function<void(const SharedPlan&, const core::ChunkRange&)> on_attached_read;
 };

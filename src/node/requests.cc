@@ -153,7 +153,7 @@ void Requests::read(const io::Request& request, const wire::ReadView& read, io::
   const ReadDeps deps{
       deps_.reactor, deps_.mounts,
       deps_.arena,   deps_.chunks,
-      deps_.cell,    [this](const SharedPlan& plan, const core::ChunkRange& range) { readAhead(plan, range); }};
+      plans_,        [this](const SharedPlan& plan, const core::ChunkRange& wanted) { readAhead(plan, wanted); }};
   ReadSession::serve(deps, request, read, std::move(reply));
 }
 

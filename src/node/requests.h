@@ -1,5 +1,5 @@
 // What a node answers: each message of the wire, handed to the service that knows. No state of its own but what a
-// running request needs, and what sequential readers will want next (core::Readahead).
+// running request needs, and what readers have brought and will want next.
 //
 // Threading: the node's loop.
 #pragma once
@@ -63,6 +63,7 @@ class Requests : public io::RequestHandler {
   void readAhead(const SharedPlan& plan, const core::ChunkRange& range);
 
   Deps deps_;
+  CheckedPlans plans_;
   core::Readahead readahead_;
   std::unordered_map<core::WaiterId, std::unique_ptr<Prefetch>> prefetches_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

@@ -1,0 +1,295 @@
+#include "node/names.h"
+
+#include "io/server.h"
+#include "node/node_fixture.h"
+#include "wire/messages.h"
+
+namespace forebay::node {
+namespace {
+
+std::string said(const Result<NameService::Resolved>& resolved) {
+  if (!resolved) return resolved.error().text();
+  switch (resolved->answer->kind) {
+    case NameAnswer::Kind::Absent:
+      return "absent";
+    case NameAnswer::Kind::Directory:
+      return "directory";
+    case NameAnswer::Kind::Object:
+      return resolved->answer->plan.version + " of " + std::to_string(resolved->answer->plan.size);
+  }
+  return "?";
+}
+
+class NamesTest : public NodeFixture {
+ protected:
+  void ask(const std::string& path, ResolveOptions options = {}, TimePoint deadline = kNever) {
+    names->resolve(*mount, path, options, deadline, [this](Result<NameService::Resolved> resolved) {
+      answers.push_back(said(resolved));
+      ttls.push_back(resolved ? resolved->ttl : Duration{-1});
+    });
+  }
+  std::string resolve(const std::string& path, ResolveOptions options = {}) {
+    const std::size_t before = loop.in([&] { return answers.size(); });
+    loop.in([&] { ask(path, options); });
+    EXPECT_TRUE(loop.until([&] { return answers.size() > before; }));
+    return loop.in([&] { return answers.back(); });
+  }
+  Result<NameService::Listed> list(const std::string& path, std::string cursor = "", std::uint32_t max = 1000) {
+    std::optional<Result<NameService::Listed>> page;
+    loop.in([&] {
+      names->list(*mount, path, std::move(cursor), max, false, false, kNever,
+                  [&](Result<NameService::Listed> listed) { page = std::move(listed); });
+    });
+    EXPECT_TRUE(loop.until([&] { return page.has_value(); }));
+    return std::move(*page);
+  }
+  void write(const std::string& path, std::string content, std::string version = "v1") {
+    loop.in([&] { origin->objects[path] = {std::move(content), std::move(version)}; });
+  }
+
+  std::vector<std::string> answers;
+  std::vector<Duration> ttls;
+};
+
+TEST_F(NamesTest, manyWhoAskAtOnceCostOneQuestion) {
+  write("a/b", "text");
+  loop.in([&] {
+    origin->hold();
+    for (int i = 0; i < 5; ++i) ask("a/b");
+    EXPECT_EQ(origin->held(), 2U);  // a HEAD, and a look below
+    origin->letGo();
+  });
+  ASSERT_TRUE(loop.until([&] { return answers.size() == 5; }));
+  EXPECT_THAT(answers, testing::Each("v1 of 4"));
+  EXPECT_EQ(resolve("a/b"), "v1 of 4");
+  EXPECT_EQ(origin->heads, 1);
+}
+
+TEST_F(NamesTest, aPrefixWinsOverAnObjectOfItsNameButNotInTheObjectView) {
+  write("a", "x");
+  write("a/b", "y");
+  EXPECT_EQ(resolve("a"), "directory");
+  EXPECT_EQ(resolve("a", {.object_only = true}), "v1 of 1");
+  EXPECT_EQ(resolve(""), "directory");
+}
+
+TEST_F(NamesTest, whatCantBeAPosixNameIsAskedOfNobody) {
+  EXPECT_THAT(resolve("a//b"), testing::HasSubstr("NotFound"));
+  EXPECT_THAT(resolve("../b"), testing::HasSubstr("NotFound"));
+  EXPECT_THAT(resolve(std::string(2'000, 'a')), testing::HasSubstr("NotFound"));
+  EXPECT_EQ(origin->heads, 0);
+}
+
+TEST_F(NamesTest, absenceIsRememberedForLessTimeThanPresence) {
+  EXPECT_EQ(resolve("new"), "absent");
+  EXPECT_GT(ttls.back(), 0s);
+  EXPECT_LE(ttls.back(), 5s);
+  write("new", "text");
+  EXPECT_EQ(resolve("new"), "absent");  // still believed
+  EXPECT_EQ(origin->heads, 1);
+  EXPECT_EQ(resolve("new", {.revalidate = true}), "v1 of 4");
+  EXPECT_GT(ttls.back(), 900s);
+}
+
+TEST_F(NamesTest, anAnswerIsUsedUntilItsTimeIsOver) {
+  loop.in([&] { mount->consistency.bound = 1ms; });
+  write("f", "one");
+  EXPECT_EQ(resolve("f"), "v1 of 3");
+  write("f", "three", "v2");
+  ASSERT_TRUE(loop.until([&, asked = io::Reactor::now()] { return io::Reactor::now() - asked > 1ms; }));
+  EXPECT_EQ(resolve("f"), "v2 of 5");
+}
+
+TEST_F(NamesTest, whoRevalidatesHearsOfNothingThatWasAskedBefore) {
+  write("f", "one");
+  loop.in([&] {
+    origin->hold();
+    ask("f");
+    ask("f", {.revalidate = true});
+    EXPECT_EQ(origin->heads, 1);  // the second needs a question that starts after it
+    origin->letGo();
+  });
+  ASSERT_TRUE(loop.until([&] { return answers.size() == 2; }));
+  EXPECT_EQ(origin->heads, 2);
+}
+
+TEST_F(NamesTest, whatTurnedOutWrongIsAskedAnew) {
+  write("f", "one");
+  EXPECT_EQ(resolve("f"), "v1 of 3");
+  write("f", "three", "v2");
+  loop.in([&] { names->forget(mount->id, "f"); });
+  EXPECT_EQ(resolve("f"), "v2 of 5");
+}
+
+TEST_F(NamesTest, anErrorIsToldAndNotKept) {
+  write("f", "one");
+  loop.in([&] { origin->down = Error{Code::Unavailable, "the origin is down", 0}; });
+  EXPECT_EQ(resolve("f"), "Unavailable: the origin is down");
+  loop.in([&] { origin->down.reset(); });
+  EXPECT_EQ(resolve("f"), "v1 of 3");
+}
+
+TEST_F(NamesTest, aDeadlineEndsTheWaitOfOneAndTheAnswerIsKeptForOthers) {
+  write("f", "one");
+  loop.in([&] {
+    origin->hold();
+    ask("f", {}, io::Reactor::now() + 1ms);
+  });
+  ASSERT_TRUE(loop.until([&] { return answers.size() == 1; }));
+  EXPECT_THAT(answers[0], testing::HasSubstr("DeadlineExceeded"));
+  loop.in([&] { origin->letGo(); });
+  EXPECT_EQ(resolve("f"), "v1 of 3");
+  EXPECT_EQ(origin->heads, 1);
+}
+
+TEST_F(NamesTest, aListingAnswersTheQuestionsAboutItsNames) {
+  write("d/a", "1");
+  write("d/b/c", "2");
+  const auto page = list("d");
+  ASSERT_TRUE(page);
+  ASSERT_EQ(page->page->entries.size(), 2U);
+  EXPECT_EQ(resolve("d/a"), "v1 of 1");
+  EXPECT_EQ(resolve("d/b"), "directory");
+  EXPECT_EQ(origin->heads, 0);
+  EXPECT_EQ(origin->lists, 1);
+  EXPECT_TRUE(list("d"));
+  EXPECT_EQ(origin->lists, 1);
+}
+
+TEST_F(NamesTest, aDirectoryThatIsNotThereIsNotFound) {
+  const auto page = list("none");
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().code, Code::NotFound);
+  EXPECT_TRUE(list(""));  // an empty bucket is no error
+}
+
+TEST_F(NamesTest, aPageThatNoFrameCarriesIsAskedForAgainWithHalfTheNames) {
+  for (int i = 0; i < 2'000; ++i) write("d/" + std::to_string(10'000 + i) + std::string(240, 'x'), "");
+  std::set<std::string> seen;
+  std::string cursor;
+  do {
+    const auto page = list("d", cursor, 8'000);
+    ASSERT_TRUE(page);
+    for (const auto& entry : page->page->entries) EXPECT_TRUE(seen.insert(entry.name).second) << entry.name;
+    cursor = page->page->next_cursor;
+  } while (!cursor.empty());
+  EXPECT_EQ(seen.size(), 2'000U);
+  EXPECT_EQ(origin->asked_max[0], 8'000U);
+}
+
+TEST_F(NamesTest, aCursorThatNobodyMadeIsRefused) {
+  const auto page = list("d", "rubbish");
+  ASSERT_FALSE(page);
+  EXPECT_EQ(page.error().code, Code::InvalidArgument);
+}
+
+// ---- a node that isn't every name's owner
+
+class NamesOfACellTest : public NamesTest {
+ protected:
+  NamesOfACellTest() {
+    loop.in([&] { cell->step(io::Reactor::now(), core::NewMap{twoNodes()}); });
+  }
+  static std::shared_ptr<const core::SlotMap> twoNodes() {
+    std::vector<core::Member> members;
+    for (const char* name : {"n0", "n1"})
+      members.push_back({.id = core::nodeIdOf(name), .name = name, .address = "127.0.0.1:1", .domain = name});
+    return *core::SlotMap::build(2, members);
+  }
+  std::string nameOfOther() const {
+    for (int i = 0;; ++i) {
+      std::string path = "f" + std::to_string(i);
+      if (cell->map().owners(core::slotOfPath("m", path)).primary() != self) return path;
+    }
+  }
+};
+
+TEST_F(NamesOfACellTest, theOriginIsAskedHereWhenTheOwnerCantBeReached) {
+  const std::string path = nameOfOther();
+  write(path, "text");
+  EXPECT_EQ(resolve(path, {.ask_owner = true}), "v1 of 4");
+  EXPECT_EQ(origin->heads, 1);
+}
+
+// An owner in this process, that says what the test says.
+class OwnerTest : public NamesOfACellTest, public io::RequestHandler {
+ protected:
+  OwnerTest() {
+    loop.in([&] {
+      io::ServerOptions options;
+      options.connection.self = {.name = "n1", .peer = true, .node_id = core::nodeIdOf("n1"), .map_version = {}};
+      server = std::make_unique<io::Server>(loop.reactor(), options, *this);
+      const auto address = *server->listen(*io::Address::parse("127.0.0.1:0"));
+      auto members = cell->map().members();
+      std::vector<core::Member> known(members.begin(), members.end());
+      for (auto& member : known)
+        if (member.name == "n1") member.address = address.text();
+      cell->step(io::Reactor::now(), core::NewMap{*core::SlotMap::build(3, known)});
+    });
+  }
+  void takeDown() override { server.reset(); }
+
+  void request(const io::Request&, Bytes body, io::Reply reply) override {
+    auto asked = wire::parse<wire::pb::ResolveRequest>(body);
+    ASSERT_TRUE(asked);
+    questions.push_back(*asked);
+    wire::pb::ResolveReply answer;
+    auto& item = *answer.add_items();
+    item.set_ttl_ms(ttl_ms);
+    if (failure)
+      *item.mutable_failure() = wire::toMessage(*failure);
+    else
+      *item.mutable_plan() = wire::toMessage(mount->plan(asked->paths(0), {7, version, 0}));
+    (void)reply.send(wire::MessageType::ResolveReply, answer);
+  }
+  void read(const io::Request&, const wire::ReadView&, io::Reply) override {}
+
+  std::unique_ptr<io::Server> server;
+  std::vector<wire::pb::ResolveRequest> questions;
+  std::optional<Error> failure;
+  std::string version = "v1";
+  std::uint32_t ttl_ms = 600'000;
+};
+
+TEST_F(OwnerTest, anotherNodesNameIsAskedOfItsOwnerOnce) {
+  const std::string path = nameOfOther();
+  EXPECT_EQ(resolve(path, {.ask_owner = true}), "v1 of 7");
+  EXPECT_LE(ttls.back(), 600s);  // what the owner has left of it
+  EXPECT_GT(ttls.back(), 500s);
+  EXPECT_EQ(resolve(path, {.ask_owner = true}), "v1 of 7");
+  EXPECT_EQ(questions.size(), 1U);
+  EXPECT_EQ(origin->heads, 0);
+}
+
+TEST_F(OwnerTest, absenceIsBelievedOfAnOwnerForItsTime) {
+  failure = Error{Code::NotFound, "nothing of that name", 0};
+  ttl_ms = 4'000;
+  const std::string path = nameOfOther();
+  EXPECT_EQ(resolve(path, {.ask_owner = true}), "absent");
+  EXPECT_EQ(resolve(path, {.ask_owner = true}), "absent");
+  EXPECT_EQ(questions.size(), 1U);
+}
+
+TEST_F(OwnerTest, anOwnerThatDoesntKnowInTimeIsPassedOverAndNotHeldToBeLost) {
+  failure = Error{Code::DeadlineExceeded, "not yet", 0};
+  const std::string path = nameOfOther();
+  write(path, "text");
+  EXPECT_EQ(resolve(path, {.ask_owner = true}), "v1 of 4");
+  EXPECT_EQ(questions.size(), 1U);
+  EXPECT_EQ(origin->heads, 1);
+  EXPECT_TRUE(loop.in([&] { return cell->peers().usable(io::Reactor::now(), core::nodeIdOf("n1")); }));
+}
+
+TEST_F(OwnerTest, aPlanThatTurnedOutWrongIsntTakenFromTheOwnersMemoryAgain) {
+  const std::string path = nameOfOther();
+  EXPECT_EQ(resolve(path, {.ask_owner = true}), "v1 of 7");
+  EXPECT_FALSE(questions[0].revalidate());
+  version = "v2";
+  loop.in([&] { names->forget(mount->id, path); });
+  EXPECT_EQ(resolve(path, {.ask_owner = true}), "v2 of 7");
+  ASSERT_EQ(questions.size(), 2U);
+  EXPECT_TRUE(questions[1].revalidate());
+}
+
+}  // namespace
+}  // namespace forebay::node
