@@ -14,6 +14,10 @@ namespace {
 
 constexpr Duration kDefaultDeadline = 60s;
 constexpr core::Backoff kBackoff{.first = 20ms, .most = 1s};
+// A failure that a node answers is one that it did much against itself: its origin's retries, a peer's alternates. So
+// it is asked a few times more, for a node or a peer that was just going away, and then the failure counts. (Asking on
+// until the deadline would defeat the origin's retry budget, and hide its reason behind "too late".)
+constexpr int kAnsweredFailures = 3;
 
 TimePoint orDefault(TimePoint deadline) {
   return deadline == kNever ? io::Reactor::now() + kDefaultDeadline : deadline;
@@ -36,10 +40,10 @@ class NodeClient::Impl : public std::enable_shared_from_this<NodeClient::Impl> {
     virtual void finish(const Error& error) = 0;  // for good, with an error
 
     // After a failed attempt: again, if that can help and there is time.
-    void failed(const Error& error) {
+    void failed(const Error& error, bool enough = false) {
       const Duration wait =
           kBackoff.wait(attempts_++, client_.random_, std::chrono::milliseconds(error.retry_after_ms));
-      const bool again = error.retryable() && !client_.closing_ && io::Reactor::now() + wait < deadline_;
+      const bool again = !enough && error.retryable() && !client_.closing_ && io::Reactor::now() + wait < deadline_;
       if (!again) {
         client_.ops_.erase(shared_from_this());
         finish(error);
@@ -201,6 +205,7 @@ class ReadOp : public Base, public reader::ReadObserver {
       return;
     }
     error_.reset();
+    answered_failure_ = false;
     keep_ = this->shared_from_this();
     channel_.read({.objects = {&object, 1}, .items = items}, *this, this->deadline_);
   }
@@ -222,6 +227,7 @@ class ReadOp : public Base, public reader::ReadObserver {
       return;
     }
     Error error = result.error;
+    if (result.outcome == wire::ReadOutcome::Error) answered_failure_ = true;
     if (result.outcome == wire::ReadOutcome::Busy) error.code = Code::Busy;
     if (result.outcome == wire::ReadOutcome::Gone) error.code = Code::Gone;
     if (result.outcome == wire::ReadOutcome::Moved) error.code = Code::Unavailable;
@@ -236,7 +242,8 @@ class ReadOp : public Base, public reader::ReadObserver {
       this->ended();
       done_({});
     } else if (error_) {
-      this->failed(*error_);
+      if (answered_failure_) ++answered_failures_;
+      this->failed(*error_, answered_failures_ >= kAnsweredFailures);
     } else {
       attempt();  // more parts than one request holds
     }
@@ -254,6 +261,8 @@ class ReadOp : public Base, public reader::ReadObserver {
   std::vector<core::ChunkRange> parts_;  // what is still missing of each
   std::vector<std::size_t> asked_;       // by item of the running request
   std::optional<Error> error_;
+  bool answered_failure_ = false;  // in the running request
+  int answered_failures_ = 0;
   std::shared_ptr<void> keep_;  // while the channel knows us
 };
 
