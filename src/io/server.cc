@@ -202,6 +202,7 @@ Reply ServerSession::claim(const wire::FrameHeader& header, TimePoint now, TimeP
   slots_[slot].used = true;
   slots_[slot].request_id = header.request_id;
   ++open_;
+  ++server_->open_requests_;
   return Reply(weak_from_this(), slot, slots_[slot].generation, now, deadline);
 }
 
@@ -213,6 +214,7 @@ Task ServerSession::release(std::uint32_t slot) {
   const Task dropped = std::exchange(s.writable, {});
   free_.push_back(slot);
   --open_;
+  if (server_ != nullptr) --server_->open_requests_;
   return std::exchange(s.gone, {});
 }
 
@@ -280,12 +282,6 @@ void Server::adopt(Accepted accepted) {
 
 void Server::stopListening() {
   listeners_.clear();
-}
-
-std::size_t Server::openRequests() const {
-  std::size_t open = 0;
-  for (const auto& [key, session] : sessions_) open += session->openRequests();
-  return open;
 }
 
 void Server::gone(const ServerSession* session) {

@@ -118,7 +118,7 @@ class Server {
   void adopt(Accepted accepted);
   void stopListening();
   std::size_t connections() const { return sessions_.size(); }
-  std::size_t openRequests() const;
+  std::size_t openRequests() const { return open_requests_; }  // of all connections
 
  private:
   friend class ServerSession;
@@ -127,6 +127,7 @@ class Server {
   Reactor& reactor_;
   ServerOptions options_;
   RequestHandler& handler_;
+  std::size_t open_requests_ = 0;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<const ServerSession*, std::shared_ptr<ServerSession>> sessions_;
 };

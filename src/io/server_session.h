@@ -13,7 +13,6 @@ class ServerSession : public ConnectionHandler, public std::enable_shared_from_t
   explicit ServerSession(Server& server) : server_(&server) {}
   Status start(Accepted accepted);
   void close();  // the server goes away
-  std::size_t openRequests() const { return open_; }
 
   // For Reply.
   bool alive(std::uint32_t slot, std::uint32_t generation) const;

@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::size_t kMaxComponent = 255;  // NAME_MAX
 constexpr std::size_t kMaxHeld = 1024;      // a name has at most 1,024 bytes, so no chain is longer
+// Of what is held back, in a cursor, which has at most 4 KiB on the wire (wire/messages.cc) with the origin's own.
+constexpr std::size_t kMaxHeldBytes = 2 * kKiB;
 constexpr std::size_t kMaxCursor = 512 * kKiB;
 
 class Writer {
@@ -59,6 +61,10 @@ class Reader {
 // Whether the listing, now at `key` (a directory's ends with '/'), has passed where `object`'s prefix would stand.
 bool passed(std::string_view key, const std::string& object) {
   return key > object + "/";
+}
+
+std::size_t encodedSize(const origin::ListEntry& entry) {
+  return entry.name.size() + entry.info.version.size() + 4 * sizeof(std::uint64_t);
 }
 
 }  // namespace
@@ -143,6 +149,13 @@ ViewPage viewOf(origin::ListPage page, ViewCursor cursor, bool mixes) {
   }
   view.last = page.next.empty();
   if (view.last) release(held.begin(), held.end());
+  // The first of a chain are the least likely to be prefixes of what still comes far behind them.
+  std::size_t bytes = 0;
+  for (const auto& entry : held) bytes += encodedSize(entry);
+  while (bytes > kMaxHeldBytes) {
+    bytes -= encodedSize(held.front());
+    release(held.begin(), held.begin() + 1);
+  }
   cursor.origin_next = std::move(page.next);
   cursor.started = true;
   view.next = std::move(cursor);

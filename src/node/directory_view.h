@@ -6,7 +6,7 @@
 //
 // An object and its prefix needn't be on one page ("a", "a-1", ..., "a/b": '-' sorts before '/'), so an object whose
 // prefix may still come is held back until the listing has passed it. What is held back at a page's end travels in the
-// cursor. It is a chain of names, each starting with the one before, so at most as long as a name.
+// cursor, which is bounded: of a long chain of names, each starting with the one before, the first are shown early.
 //
 // Pure. Cursors come from outside: a malformed one is InvalidArgument.
 #pragma once

@@ -22,6 +22,15 @@ std::vector<std::string> shown(const ViewPage& page) {
 }
 using Names = std::vector<std::string>;
 
+TEST(DirectoryView, aCursorFitsItsMessageWhateverIsHeldBack) {
+  ListPage page{{}, "next"};
+  for (std::size_t length = 1; length <= 250; ++length) page.entries.push_back(object(std::string(length, '!')));
+  const ViewPage view = viewOf(page, {}, true);
+  EXPECT_LE(view.next.encode().size(), 3'000U);
+  EXPECT_FALSE(view.next.held.empty());
+  EXPECT_EQ(view.entries.size() + view.next.held.size(), 250U);
+}
+
 TEST(DirectoryView, thePrefixWinsOverAnObjectOfItsName) {
   const auto page = viewOf({{object("a"), object("a-1"), prefix("a"), object("b")}, ""}, {}, true);
   EXPECT_EQ(shown(page), (Names{"a-1", "a/", "b"}));

@@ -12,7 +12,9 @@
 
 #include "base/random.h"
 #include "client/node_client.h"
+#include "node/mount_request.h"
 #include "node/node.h"
+#include "origin/origin_url.h"
 
 namespace forebay {
 namespace {
@@ -287,6 +289,59 @@ TEST_F(CellTest, anObjectLargerThanTheArenaIsReadWhole) {
     ASSERT_TRUE(got) << at << ": " << got.error().text();
     ASSERT_TRUE(*got == text.substr(at, 10'000'000)) << at;
   }
+}
+
+TEST_F(CellTest, aMountIsAddedOnceHoweverManyAskForIt) {
+  startCell(1);
+  write("sub/f", "text");
+  node::MountConfig mount;
+  mount.name = "added";
+  mount.url = *origin::parseUrl("file://" + (dir / "data/sub").string());
+  std::vector<std::thread> commands;
+  for (int i = 0; i < 4; ++i)
+    commands.emplace_back([&] {
+      const auto name = client::wait<std::string>(
+          [&](auto done) { nodes[0].client->addMount(node::toRequest(mount), deadline(), std::move(done)); });
+      EXPECT_TRUE(name) << name.error().text();
+    });
+  for (auto& command : commands) command.join();
+  const auto f = client::wait<Attributes>(
+      [&](auto done) { nodes[0].client->resolve("added", "f", {}, deadline(), std::move(done)); });
+  ASSERT_TRUE(f) << f.error().text();
+  EXPECT_EQ(*read(0, f->plan, 0, 10), "text");
+}
+
+TEST_F(CellTest, aMountWhoseOriginDoesntAnswerGoesAgainAndCanBeMadeAnew) {
+  startCell(1);
+  write("sub/f", "text");
+  node::MountConfig mount;
+  mount.name = "added";
+  mount.url = *origin::parseUrl("s3://bucket");
+  mount.origin.endpoint = "http://127.0.0.1:1";
+  mount.origin.region = "test";
+  mount.origin.anonymous = true;
+  const auto add = [&] {
+    return client::wait<std::string>(
+        [&](auto done) { nodes[0].client->addMount(node::toRequest(mount), deadline(), std::move(done)); });
+  };
+  ASSERT_FALSE(add());
+  const auto resolve = [&] {
+    return client::wait<Attributes>(
+        [&](auto done) { nodes[0].client->resolve("added", "f", {}, deadline(), std::move(done)); });
+  };
+  EXPECT_EQ(resolve().error().code, Code::NotFound);
+  mount.url = *origin::parseUrl("file://" + (dir / "data/sub").string());
+  const auto name = add();
+  ASSERT_TRUE(name) << name.error().text();
+  EXPECT_TRUE(resolve());
+}
+
+TEST_F(CellTest, whatIsntThereIsNotFoundOnEveryNode) {
+  startCell(3);
+  for (int round = 0; round < 2; ++round)
+    for (std::size_t i = 0; i < 3; ++i)
+      for (const char* path : {"none", "no/ne", "f"}) EXPECT_EQ(stat(i, path).error().code, Code::NotFound);
+  EXPECT_LT(cellStatus().origin_heads(), 18U);  // believed, here and of an owner
 }
 
 TEST_F(CellTest, aForgedPlanIsRefused) {
