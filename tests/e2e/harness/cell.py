@@ -225,8 +225,8 @@ class Mount:
         return None
 
 
-def is_mounted(directory):
-    """From the kernel's table: asking the mount itself could hang."""
+def is_mounted(directory, pid="self"):
+    """From the kernel's table (of the process's mount namespace): asking the mount itself could hang."""
     escaped = str(directory).replace("\\", "\\134").replace(" ", "\\040").replace("\t", "\\011").replace("\n", "\\012")
-    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
+    with open(f"/proc/{pid}/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
         return any(line.split(" ")[1] == escaped for line in mounts)
