@@ -26,13 +26,14 @@ std::string readAll(int fd) {
   }
 }
 
-void writeAll(int fd, std::string_view text) {
+bool writeAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = write(fd, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
+    if (n <= 0) return false;
     text.remove_prefix(static_cast<std::size_t>(n));
   }
+  return true;
 }
 
 // The parent's whole remaining life: hear the child, say what it said.
@@ -72,18 +73,19 @@ Result<Background> Background::start(bool foreground, std::string log_file) {
   return Background(ends[1], std::move(log_file));
 }
 
-void Background::tell(char kind, int exit_code, const std::string& message) {
+bool Background::tell(char kind, int exit_code, const std::string& message) {
   std::string text(1, kind);
   if (kind == kFailed) text += static_cast<char>(exit_code);
-  writeAll(pipe_, text + message + "\n");
+  const bool heard = writeAll(pipe_, text + message + "\n");
   close(pipe_);
   pipe_ = -1;
+  return heard;
 }
 
-void Background::ready(const std::string& message) {
+bool Background::ready(const std::string& message) {
   if (pipe_ < 0) {
-    writeAll(STDOUT_FILENO, message + "\n");
-    return;
+    writeAll(STDOUT_FILENO, message + "\n");  // nobody there to read it is no reason to end
+    return true;
   }
   const int log = open(log_file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -92,8 +94,8 @@ void Background::ready(const std::string& message) {
   dup2(log >= 0 ? log : null, STDERR_FILENO);
   if (log >= 0) close(log);
   if (null >= 0) close(null);
-  if (chdir("/") != 0) return;  // so that no file system is kept busy by us; it can't fail
-  tell(kReady, 0, message);
+  if (chdir("/") != 0) return false;  // so that no file system is kept busy by us; it can't fail
+  return tell(kReady, 0, message);
 }
 
 int Background::failed(const std::string& message, int exit_code) {

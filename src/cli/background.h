@@ -3,7 +3,7 @@
 //
 //   auto background = TRY(Background::start(foreground));   // forks; only the child goes on (or everybody: foreground)
 //   ...
-//   background.ready("mounted x at /y");                    // the parent prints it and exits 0
+//   if (!background.ready("mounted x at /y")) undo it       // the parent prints it and exits 0
 //   background.failed(error text, exit code);               // the parent prints it and exits with the code
 //
 // Threading: start() before any thread exists. A child that dies without a word makes the parent say so.
@@ -21,12 +21,13 @@ class Background {
   // of the child go once it is ready.
   static Result<Background> start(bool foreground, std::string log_file);
 
-  void ready(const std::string& message);
+  // False: whoever started it has gone meanwhile (Ctrl-C): nobody wants it any more.
+  bool ready(const std::string& message);
   int failed(const std::string& message, int exit_code);
 
  private:
   Background(int pipe, std::string log_file) : pipe_(pipe), log_file_(std::move(log_file)) {}
-  void tell(char kind, int exit_code, const std::string& message);
+  bool tell(char kind, int exit_code, const std::string& message);
   int pipe_ = -1;  // -1: in the foreground
   std::string log_file_;
 };

@@ -203,9 +203,12 @@ int runMount(Terminal& terminal, const MountOptions& options) {
   Metrics metrics;
   auto mount = fuse::FuseMount::mount(*client, fuseOptions(options, *served), metrics);
   if (!mount) return failed(mount.error());
-  background->ready(fmt::format("{} is mounted at {}{}", served->url, options.directory,
-                                options.foreground ? "" : fmt::format(" (log: {})", log_file)));
-  serve(**mount, signals);
+  const bool wanted = background->ready(fmt::format("{} is mounted at {}{}", served->url, options.directory,
+                                                    options.foreground ? "" : fmt::format(" (log: {})", log_file)));
+  if (wanted)
+    serve(**mount, signals);
+  else
+    log::warn("mount", "who asked for the mount at {} has gone: unmounting it", options.directory);
   mount->reset();
   client.reset();
   served->client.reset();
