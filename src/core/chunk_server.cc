@@ -134,7 +134,7 @@ void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, Se
             fetch.source = Source::Peer;
             fetch.asking = true;
             fetch.relayed_ask = a.relay;
-            arm(fetch, id, std::min(now + limits_.silence, fetch.deadline));
+            awaitPeer(now, id, fetch);
             out.emplace_back(FetchFromPeer{id, fetch.attempt, a.node, fetch.chunk, fetch.runs, a.relay, a.fallback});
           },
           [&](const PullMap& a) {
@@ -164,7 +164,8 @@ void ChunkServer::got(TimePoint now, const Got& e, ServerActions& out) {
   Fetch& fetch = known->second;
   if (fetch.asking) {
     peers_.answered(fetch.walk->asked());
-    arm(fetch, e.fetch, std::min(now + limits_.silence, fetch.deadline));
+    heard_[fetch.walk->asked()] = now;
+    awaitPeer(now, e.fetch, fetch);
   }
   if (e.upto <= fetch.runs.first) {
     if (fetch.asking) tellStillFilling(e.fetch, out);
@@ -199,6 +200,7 @@ void ChunkServer::peerSaid(TimePoint now, const PeerSaid& e, ServerActions& out)
 void ChunkServer::newMap(TimePoint now, const NewMap& e, ServerActions& out) {
   if (e.map->version() <= map_->version()) return;
   map_ = e.map;
+  std::erase_if(heard_, [this](const auto& peer) { return map_->find(peer.first) == nullptr; });
   std::vector<FetchId> waiting;
   for (const auto& [id, fetch] : fetches_)
     if (fetch.source == Source::Peer && !fetch.asking) waiting.push_back(id);
@@ -237,12 +239,28 @@ void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
     follow(now, id, fetch.walk->step(now, WaitOver{}, *map_, peers_, random_), out);
     return;
   }
+  const bool sends_to_others = heardLately(now, fetch.walk->asked());
+  if (sends_to_others && now < std::min(fetch.turn_by, fetch.deadline)) {
+    arm(fetch, id, std::min({heard_[fetch.walk->asked()] + limits_.silence, fetch.turn_by, fetch.deadline}));
+    return;
+  }
   out.emplace_back(StopPeer{id, fetch.attempt});
   fetch.asking = false;
   if (now >= fetch.deadline)  // it did say that it was filling: slow, not lost
     failFetch(now, id, {Code::DeadlineExceeded, "the owner didn't send the bytes before the fetch's deadline", 0}, out);
   else
-    follow(now, id, fetch.walk->step(now, Lost{}, *map_, peers_, random_), out);
+    follow(now, id, fetch.walk->step(now, sends_to_others ? WalkEvent(TooSlow{}) : Lost{}, *map_, peers_, random_),
+           out);
+}
+
+void ChunkServer::awaitPeer(TimePoint now, FetchId id, Fetch& fetch) {
+  fetch.turn_by = now + limits_.turn;
+  arm(fetch, id, std::min(now + limits_.silence, fetch.deadline));
+}
+
+bool ChunkServer::heardLately(TimePoint now, NodeId peer) const {
+  const auto heard = heard_.find(peer);
+  return heard != heard_.end() && now < heard->second + limits_.silence;
 }
 
 void ChunkServer::failFetch(TimePoint now, FetchId id, const Error& error, ServerActions& out) {

@@ -15,6 +15,8 @@
 // nodes mustn't turn every reader into a client of the origin.
 //
 // Silence: a peer that sends nothing for `silence` is Lost: paused, cut off or overloaded, it costs that long once. A
+// peer that sends to other fetches is there: one that hears nothing meanwhile waits for its turn on a busy connection,
+// five times as long (giving it up would make the next owner fill, from the origin, what the first is about to send). A
 // slow origin isn't silence: while a fill waits for it, everybody who waits for the fill is told so four times within
 // `silence` (a Serve that adds nothing: the node sends a peer an empty FILLING frame), and a node that is told so by
 // the peer it asked (a Got that adds nothing) passes it on. Otherwise each owner in turn would be given up and fill the
@@ -49,6 +51,7 @@ struct ServerLimits {
   WalkLimits walk;
   std::size_t max_fallback_fills = 16;  // a quarter of the origin's concurrency (64)
   Duration silence = 2s;                // a peer's, in the middle of an answer
+  Duration turn = 10s;                  // of one fetch, while the peer sends to others
   Duration fetch_deadline = 60s;        // of one fetch, whoever waits for it
 };
 
@@ -162,6 +165,7 @@ class ChunkServer {
     bool asking = false;  // a peer's answer is awaited
     bool relayed_ask = false;
     TimePoint due = kNever;       // of its timer: silence, the end of a wait, or the next word to those who wait
+    TimePoint turn_by = kNever;   // while asking: for bytes or a word of its own
     TimePoint deadline = kNever;  // of its walk
     std::optional<OwnerWalk> walk;
   };
@@ -184,6 +188,8 @@ class ChunkServer {
   void follow(TimePoint now, FetchId id, const WalkAction& action, ServerActions& out);
   void fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
   void timerOf(TimePoint now, FetchId id, ServerActions& out);
+  void awaitPeer(TimePoint now, FetchId id, Fetch& fetch);
+  bool heardLately(TimePoint now, NodeId peer) const;
   void tellStillFilling(FetchId id, ServerActions& out);
   void failFetch(TimePoint now, FetchId id, const Error& error, ServerActions& out);
   void endFetch(TimePoint now, FetchId id, ServerActions& out);
@@ -201,6 +207,7 @@ class ChunkServer {
   FillTable fills_;
   std::map<FetchId, Fetch> fetches_;
   std::map<WaiterId, Waiting> waiters_;
+  std::map<NodeId, TimePoint> heard_;  // when a peer last sent something for a fetch; at most the cell's members
   std::set<std::tuple<TimePoint, Timer, std::uint64_t>> timers_;
   std::deque<FetchId> fallback_queue_;
   std::size_t fallback_active_ = 0;

@@ -358,6 +358,38 @@ TEST_F(ChunkServerTest, bytesAndWordOfThemAreNoSilence) {
   EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 1", "ask b for 1 [1,4) try 2 fallback"));
 }
 
+// On a busy connection replies wait for each other. Whoever took that for silence made the next owner fill a second
+// time, from the origin, what the first was about to send.
+TEST_F(ChunkServerTest, aFetchWaitsItsTurnWhileItsOwnerSendsToOthers) {
+  be(kD);
+  on(attached(1));
+  on(attached(2, {0, 4}, {.hi = 7, .lo = 2}));
+  now_ += 1500ms;
+  on(Got{2, 1});
+  EXPECT_THAT(tick(500ms), IsEmpty()) << "the owner is there: fetch 1 waits";
+  now_ += 1s;
+  on(Got{2, 2});
+  EXPECT_THAT(tick(500ms), IsEmpty());
+  EXPECT_THAT(on(Got{1, 4}), ElementsAre("serve 1 upto 4"));
+}
+
+TEST_F(ChunkServerTest, aTurnThatDoesNotComeIsWaitedForWithinBounds) {
+  limits_.turn = 5s;
+  be(kD);
+  on(attached(1));
+  on(attached(2, {0, 32}, {.hi = 7, .lo = 2}));
+  const TimePoint start = now_;
+  Words last;
+  for (std::uint32_t run = 1; last.empty() && run < 32; ++run) {
+    now_ += 500ms;
+    on(Got{2, run});
+    while (last.empty() && server_->wakeAt() <= now_) last = on(Tick{});
+  }
+  EXPECT_THAT(last, ElementsAre("stop 1 try 1", "ask b for 1 [0,4) try 2 fallback"));
+  EXPECT_EQ(toMs(now_ - start), 5000);
+  EXPECT_TRUE(server_->peers().usable(now_, kA)) << "it still sends: not lost, but too slow for this one";
+}
+
 TEST_F(ChunkServerTest, wordWithoutBytesDoesNotKeepAFetchForEver) {
   limits_.fetch_deadline = 5s;
   be(kD);
