@@ -242,8 +242,18 @@ void ServerSession::pauseWhenBehind() {
 
 void ServerSession::writable() {
   connection_->resumeReading();
-  for (std::uint32_t slot = 0; slot < slots_.size(); ++slot)
-    if (Task task = std::exchange(slots_[slot].writable, {})) task();
+  // Each takes what room there is, so whoever had its turn goes to the end. Always from slot 0, the last of many
+  // replies would wait until nobody is before it, and its reader would take that for silence.
+  const auto count = static_cast<std::uint32_t>(slots_.size());
+  const std::uint32_t first = next_writable_;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t slot = (first + i) % count;
+    Task task = std::exchange(slots_[slot].writable, {});
+    if (!task) continue;
+    next_writable_ = slot + 1;
+    task();
+    if (connection_->full()) return connection_->wantWritable();  // the others, next time
+  }
 }
 
 void ServerSession::closed(const Error& why) {

@@ -249,5 +249,35 @@ TEST_F(ChannelReadTest, letsANodeSendAsFastAsTheReaderTakes) {
   EXPECT_EQ(reader.memory, data);
 }
 
+TEST_F(ChannelReadTest, letsTheRepliesOfAFullConnectionTakeTurns) {
+  constexpr std::uint32_t kPart = 65'536, kParts = kChunk / kPart;
+  constexpr std::uint32_t kReplies = 4, kItems = 24;  // far more than the socket's buffers hold
+  server_options.connection.max_queued_frames = 8;
+  std::array<std::uint32_t, kReplies> parts{};
+  std::array<std::uint32_t, kReplies> parts_at_first_end{};
+  const std::function<void(std::uint32_t)> send_more = [&](std::uint32_t i) {
+    for (; parts[i] < kItems * kParts; ++parts[i]) {
+      const std::uint32_t item = parts[i] / kParts, part = parts[i] % kParts;
+      const bool last = part == kParts - 1;
+      const int flags = !last ? 0 : item == kItems - 1 ? kEnd : wire::kLastOfItem;
+      if (!sendData(node.kept[i], static_cast<int>(item), part * kPart, kPart, flags))
+        return node.kept[i].whenWritable([&, i] { send_more(i); });
+    }
+    if (parts_at_first_end[0] == 0) parts_at_first_end = parts;
+  };
+  start();
+  std::array<Reader, kReplies> readers;
+  loop.in([&] {
+    for (Reader& reader : readers) read(reader, std::vector(kItems, item(0, kChunk)));
+  });
+  ASSERT_TRUE(loop.until([&] { return node.kept.size() == kReplies; }));
+  loop.in([&] {
+    for (std::uint32_t i = 0; i < kReplies; ++i) send_more(i);
+  });
+  ASSERT_TRUE(loop.until([&] { return std::ranges::all_of(readers, [](const Reader& r) { return r.dones == 1; }); }));
+  EXPECT_THAT(parts_at_first_end, testing::Each(testing::Ge(kParts))) << "nobody ends before all have begun";
+  for (const Reader& reader : readers) EXPECT_EQ(reader.memory, data);
+}
+
 }  // namespace
 }  // namespace forebay::reader::channel_test
