@@ -68,7 +68,7 @@ class Copy {
 };
 
 int catName(Cell& cell, Terminal& terminal, const std::string& text, const CatOptions& options) {
-  const auto name = ObjectName::parse(text);
+  const auto name = ObjectName::parseExact(text);
   if (!name) return terminal.fail(name.error());
   const auto found = cell.lookup(*name, true);
   if (!found) return terminal.fail(printable(text), found.error());

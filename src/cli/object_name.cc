@@ -8,6 +8,12 @@
 namespace forebay::cli {
 
 Result<ObjectName> ObjectName::parse(std::string_view text) {
+  auto name = parseExact(text);
+  if (name && name->path.ends_with('/')) name->path.pop_back();
+  return name;
+}
+
+Result<ObjectName> ObjectName::parseExact(std::string_view text) {
   constexpr std::string_view kHow = "write MOUNT/PATH, such as \"imagenet/train/a.tar\"; `forebay ls` shows the mounts";
   if (text.find("://") != std::string_view::npos) {
     return fail(Code::InvalidArgument,
@@ -18,7 +24,6 @@ Result<ObjectName> ObjectName::parse(std::string_view text) {
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   ObjectName name{.mount = std::string(rest.substr(0, slash)), .path = {}};
   rest.remove_prefix(std::min(slash + 1, rest.size()));
-  if (rest.ends_with('/')) rest.remove_suffix(1);
   name.path = rest;
   if (name.mount.empty())
     return fail(Code::InvalidArgument, fmt::format("\"{}\" names nothing: {}", printable(text), kHow));

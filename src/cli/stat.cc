@@ -38,7 +38,7 @@ int runStat(Cell& cell, Terminal& terminal, const StatOptions& options) {
   ExitStatus status;
   std::string json;
   for (const std::string& text : options.names) {
-    const auto name = ObjectName::parse(text);
+    const auto name = options.raw ? ObjectName::parseExact(text) : ObjectName::parse(text);
     if (!name) {
       status.add(terminal.fail(name.error()));
       continue;

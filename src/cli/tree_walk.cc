@@ -31,7 +31,11 @@ std::optional<TreeWalk::Step> TreeWalk::next() {
       step.name = level.directory.below(step.entry.name);
       step.last_of_page = level.index == level.page.entries.size();
       if (step.entry.directory && options_.recursive) {
-        if (levels_.size() == kMaxDepth) {
+        if (step.name.path.empty()) {
+          // The prefix "/" is no path: "" is the root itself, which would never end.
+          step.error =
+              Error{Code::Unsupported, "names that begin with '/' can't be listed, only read by their full name"};
+        } else if (levels_.size() == kMaxDepth) {
           step.error = Error{Code::InvalidArgument, fmt::format("more than {} directories deep", kMaxDepth)};
         } else {
           levels_.push_back({.directory = step.name, .page = {}});

@@ -67,6 +67,18 @@ std::size_t encodedSize(const origin::ListEntry& entry) {
   return entry.name.size() + entry.info.version.size() + 4 * sizeof(std::uint64_t);
 }
 
+// In the order of keys, in which a prefix ends with its '/'.
+bool keyBefore(const origin::ListEntry& a, const origin::ListEntry& b) {
+  const std::size_t common = std::min(a.name.size(), b.name.size());
+  const int order = a.name.compare(0, common, b.name, 0, common);
+  if (order != 0) return order < 0;
+  const auto next = [&](const origin::ListEntry& e) {
+    if (e.name.size() > common) return static_cast<int>(static_cast<unsigned char>(e.name[common]));
+    return e.directory ? int{'/'} : -1;
+  };
+  return next(a) < next(b);
+}
+
 }  // namespace
 
 bool posixComponent(std::string_view name) {
@@ -121,6 +133,8 @@ Result<ViewCursor> ViewCursor::decode(std::string_view text) {
 
 ViewPage viewOf(origin::ListPage page, ViewCursor cursor, bool mixes) {
   ViewPage view;
+  // S3 names a page's objects first and its prefixes after them; what follows needs them merged.
+  if (!std::ranges::is_sorted(page.entries, keyBefore)) std::ranges::stable_sort(page.entries, keyBefore);
   auto& held = cursor.held;
   const auto release = [&](auto from, auto to) {
     for (auto at = from; at != to; ++at) view.entries.push_back(std::move(*at));
@@ -137,7 +151,7 @@ ViewPage viewOf(origin::ListPage page, ViewCursor cursor, bool mixes) {
     }
     const auto done = std::ranges::stable_partition(held, [&](const auto& h) { return passed(key, h.name); });
     release(held.begin(), done.begin());
-    if (!entry.directory && entry.name.empty()) continue;  // the directory's own marker
+    if (!entry.directory && entry.name.empty() && entry.info.size == 0) continue;  // the directory's own marker
     if (!posixComponent(entry.name)) {
       view.hidden.push_back(entry.name);
     } else if (entry.directory || !mixes) {

@@ -2,7 +2,7 @@
 //
 // An object store's names are bytes; POSIX has components. Hidden are: names that are empty, "." or "..", hold a NUL,
 // or are longer than 255 bytes; and an object beside a prefix of its own name ("a" beside "a/b"): the prefix wins. The
-// object that marks a directory ("dir/", empty) is the directory, not a name in it.
+// object that marks a directory ("dir/", empty) is the directory, not a name in it; one with bytes is hidden.
 //
 // An object and its prefix needn't be on one page ("a", "a-1", ..., "a/b": '-' sorts before '/'), so an object whose
 // prefix may still come is held back until the listing has passed it. What is held back at a page's end travels in the

@@ -38,6 +38,13 @@ TEST(DirectoryView, thePrefixWinsOverAnObjectOfItsName) {
   EXPECT_TRUE(page.last);
 }
 
+TEST(DirectoryView, alsoWhereAPagesPrefixesComeAfterItsObjects) {
+  const auto page =
+      viewOf({{object("a"), object("a-1"), object("b"), object("c"), prefix("a"), prefix("b")}, ""}, {}, true);
+  EXPECT_EQ(shown(page), (Names{"a-1", "a/", "b/", "c"}));
+  EXPECT_EQ(page.hidden, (Names{"a", "b"}));
+}
+
 TEST(DirectoryView, alsoWhenTheyAreOnDifferentPages) {
   const auto first = viewOf({{object("a"), object("a-1")}, "more"}, {}, true);
   EXPECT_EQ(shown(first), Names{});
@@ -55,11 +62,16 @@ TEST(DirectoryView, alsoWhenTheyAreOnDifferentPages) {
 
 TEST(DirectoryView, namesThatPosixCantHoldAreHiddenAndTheMarkerIsNoName) {
   const std::string longest(255, 'x'), too_long(256, 'x'), nul("a\0b", 3);
-  const auto page =
-      viewOf({{object(""), prefix(""), prefix("."), prefix(".."), object(nul), object(longest), object(too_long)}, ""},
-             {}, true);
+  ListEntry marker = object("");
+  marker.info.size = 0;
+  const auto page = viewOf(
+      {{marker, prefix(""), prefix(".."), prefix("."), object(nul), object(longest), object(too_long)}, ""}, {}, true);
   EXPECT_EQ(shown(page), Names{longest});
-  EXPECT_EQ(page.hidden, (Names{"", ".", "..", nul, too_long}));
+  EXPECT_EQ(page.hidden, (Names{"", "..", ".", nul, too_long}));
+}
+
+TEST(DirectoryView, aMarkerWithBytesOfItsOwnIsAHiddenObject) {
+  EXPECT_EQ(viewOf({{object(""), object("a")}, ""}, {}, true).hidden, Names{""});
 }
 
 TEST(DirectoryView, aDirectoryOriginsObjectsNeedNotWait) {

@@ -142,6 +142,12 @@ class Node:
     def json(self, *arguments):
         return json.loads(self.cli(*arguments, "--json").stdout)
 
+    def json_of_failed(self, *arguments):
+        """The JSON of a command that says what it can and fails for the rest."""
+        done = self.cli(*arguments, "--json", check=False)
+        assert done.returncode != 0
+        return json.loads(done.stdout)
+
     def environment(self):
         return {"FOREBAY_NODE": f"unix:{self.socket}"}
 
