@@ -113,6 +113,9 @@ class ArenaTest : public ::testing::TestWithParam<Kind> {
   TimePoint now_ = TimePoint{} + 1000s;
 };
 
+// What only object regions do.
+class RegionArenaTest : public ArenaTest {};
+
 #define ARENA_OR_SKIP(...) \
   make(__VA_ARGS__);       \
   if (arena == nullptr) GTEST_SKIP() << "this user may not mount a tmpfs"
@@ -202,9 +205,8 @@ TEST_P(ArenaTest, movesRunsToTheRegionWhenTheirPageIsWhole) {
   }
 }
 
-TEST_P(ArenaTest, movesAPageWhenItsLastReaderIsDone) {
+TEST_P(RegionArenaTest, movesAPageWhenItsLastReaderIsDone) {
   auto arena = ARENA_OR_SKIP(64 * kMiB);
-  if (!GetParam().tmpfs) GTEST_SKIP() << "no regions";
   const Plan plan = planOf(1, 2 * kMiB);
   ASSERT_TRUE(load(*arena, plan, 0, {0, 4}));
   auto view = arena->view(now_, plan.key, 0, 0, 100);
@@ -380,9 +382,8 @@ TEST_P(ArenaTest, putsObjectsBeyondItsDescriptorsIntoSlabs) {
   EXPECT_LE(arena->stats().regions, 2U);
 }
 
-TEST_P(ArenaTest, neverPunchesARegionThatLeft) {
+TEST_P(RegionArenaTest, neverPunchesARegionThatLeft) {
   auto arena = ARENA_OR_SKIP(32 * kMiB);
-  if (!GetParam().tmpfs) GTEST_SKIP() << "no regions";
   const Plan plan = planOf(1, 8 * kMiB, 21, kOther);
   for (std::uint32_t chunk = 0; chunk + 1 < plan.chunks(); ++chunk) ASSERT_TRUE(loadChunk(*arena, plan, chunk));
   EXPECT_EQ(arena->exportObject(plan.key).error().code, Code::NotFound) << "not complete";
@@ -582,6 +583,8 @@ TEST_P(ArenaTest, survivesAnything) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ArenaTest, ::testing::Values(Kind{"Tmpfs", true}, Kind{"Slabs", false}),
+                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Kinds, RegionArenaTest, ::testing::Values(Kind{"Tmpfs", true}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
