@@ -65,9 +65,9 @@ TEST(DirectoryView, namesThatPosixCantHoldAreHiddenAndTheMarkerIsNoName) {
   ListEntry marker = object("");
   marker.info.size = 0;
   const auto page = viewOf(
-      {{marker, prefix(""), prefix(".."), prefix("."), object(nul), object(longest), object(too_long)}, ""}, {}, true);
+      {{marker, prefix(".."), prefix("."), prefix(""), object(nul), object(longest), object(too_long)}, ""}, {}, true);
   EXPECT_EQ(shown(page), Names{longest});
-  EXPECT_EQ(page.hidden, (Names{"", "..", ".", nul, too_long}));
+  EXPECT_EQ(page.hidden, (Names{"..", ".", "", nul, too_long}));
 }
 
 TEST(DirectoryView, aMarkerWithBytesOfItsOwnIsAHiddenObject) {
