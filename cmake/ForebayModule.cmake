@@ -33,7 +33,8 @@ if(CCACHE)
       CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_PCH_EXTSUM=1 ${CCACHE})
 endif()
 
-file(WRITE ${CMAKE_BINARY_DIR}/pch.cc "// Anchor of the precompiled header.\n")
+# CONFIGURE, not WRITE: an unchanged file keeps its time, and so does all that is built from it.
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch.cc CONTENT "// Anchor of the precompiled header.\n")
 add_library(forebay_pch STATIC ${CMAKE_BINARY_DIR}/pch.cc)
 target_link_libraries(forebay_pch PUBLIC forebay_flags)
 target_compile_options(forebay_pch PUBLIC -Xclang -fno-pch-timestamp)
@@ -48,7 +49,7 @@ set(CMAKE_CXX_COMPILE_OPTIONS_USE_PCH "-include-pch;<PCH_FILE>")
 get_target_property(pch_headers forebay_pch PRECOMPILE_HEADERS)
 list(TRANSFORM pch_headers PREPEND "#include " OUTPUT_VARIABLE pch_text)
 list(JOIN pch_text "\n" pch_text)
-file(WRITE ${CMAKE_BINARY_DIR}/CMakeFiles/pch_sum.cc "${pch_text}\n")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/CMakeFiles/pch_sum.cc CONTENT "${pch_text}\n" @ONLY)
 execute_process(
   COMMAND ${CMAKE_CXX_COMPILER} -std=c++23 -E -P ${CMAKE_BINARY_DIR}/CMakeFiles/pch_sum.cc
   OUTPUT_VARIABLE pch_text COMMAND_ERROR_IS_FATAL ANY)
