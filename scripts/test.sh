@@ -46,7 +46,7 @@ stage_checks() {
   check format scripts/check_format.sh || bad=1
   check includes scripts/check_includes.py || bad=1
   check words scripts/check_words.py || bad=1
-  check trouble scripts/check_trouble.py || bad=1
+  check trouble scripts/check_trouble.py --strict || bad=1
   check metrics scripts/check_metrics.py || bad=1
   for test in scripts/*_test.py; do
     check "$(basename "$test" .py)" python3 "$test" || bad=1
