@@ -1,5 +1,7 @@
 """Tests of count_results.py: nothing that failed may be counted as passed."""
 
+import contextlib
+import io
 import sys
 import tempfile
 import unittest
@@ -33,9 +35,19 @@ class Counts(unittest.TestCase):
         ctest = self.write("ctest.xml", '<testsuite><testcase name="io" status="fail"/></testsuite>')
         self.assertEqual(count_results.count_programs(ctest, self.dir), (2, 1))
 
-    def test_a_skipped_test_is_not_a_passed_one(self):
+    def test_a_skipped_test_of_a_program_is_said_and_not_counted(self):
+        skipped = '<testsuite><testcase name="a"><skipped message="not here"/></testcase><testcase name="b"/></testsuite>'
+        self.write("io_test.xml", skipped)
+        ctest = self.write("ctest.xml", '<testsuite><testcase name="io" status="run"/></testsuite>')
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            self.assertEqual(count_results.count_programs(ctest, self.dir), (1, 0))
+        self.assertIn("not here", said.getvalue())
+
+    def test_end_to_end_a_skipped_test_is_a_failure(self):
         xml = self.write("p.xml", '<testsuite><testcase name="a"><skipped/></testcase><testcase name="b"/></testsuite>')
-        self.assertEqual(count_results.count(xml), (1, 1))
+        with contextlib.redirect_stderr(io.StringIO()):
+            self.assertEqual(count_results.count(xml), (1, 1))
 
 
 if __name__ == "__main__":

@@ -61,16 +61,33 @@ run_tests() {
   mkdir -p "$xml"
   GTEST_OUTPUT=xml:$xml/ GTEST_BRIEF=1 nice ctest --test-dir "build/$1" -j "$jobs" --output-on-failure --no-tests=error \
     --output-junit "$results/$stage.ctest.xml" "${@:2}" || true
-  # The programs' own counts, and a failure for each that ended without writing them.
   local counted
   counted=$(scripts/count_results.py "$results/$stage.ctest.xml" "$xml") || return 1
   echo "$counted" >>"$results/$stage.counts"
-  [[ $counted == *" 0" && $counted != "0 0" ]]
+  [[ $counted == *" 0" && $counted != "0 0" ]] # nothing failed, and something ran
+}
+
+# start_server KIND VARIABLE: a real object store for this stage, its address in VARIABLE; stop_servers ends it.
+start_server() {
+  local dir=$results/servers/$1
+  rm -rf "$dir"
+  check "$1" scripts/real_servers.sh start "$1" "$dir" || return 1
+  export "$2=$(python3 -c 'import json, sys; print(json.loads(sys.stdin.readlines()[-1])["endpoint"])' \
+    <"$results/$stage.$1.log")"
+}
+stop_servers() {
+  local dir
+  for dir in "$results"/servers/*/; do scripts/real_servers.sh stop "$dir"; done
 }
 
 stage_asan() {
   check build scripts/build.sh asan || return 1
-  run_tests asan
+  local bad=0
+  start_server azurite FOREBAY_TEST_AZURE_URL || bad=1
+  start_server versitygw FOREBAY_TEST_S3_URL || bad=1
+  run_tests asan || bad=1
+  stop_servers
+  return $bad
 }
 
 stage_fuzz() {
@@ -126,13 +143,14 @@ seconds_as_minutes() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 stages=("${@:-}")
 [[ -n ${stages[0]} ]] || stages=("${default_stages[@]}")
 mkdir -p "$results"
+trap '[[ ! -d $results/servers ]] || stop_servers' EXIT
 summary=() all_passed=0 all_failed=0 bad_stages=0 start=$SECONDS
 for stage in "${stages[@]}"; do
   declare -F "stage_$stage" >/dev/null || { echo "test.sh: no stage '$stage'" >&2; exit 2; }
   echo "== $stage"
   rm -f "$results/$stage.counts"
   stage_start=$SECONDS
-  if "stage_$stage"; then outcome=ok; else outcome=FAILED; bad_stages=$((bad_stages + 1)); fi
+  if "stage_$stage" </dev/null; then outcome=ok; else outcome=FAILED; bad_stages=$((bad_stages + 1)); fi
   read -r passed failed < <(cat "$results/$stage.counts" 2>/dev/null | awk '{p += $1; f += $2} END {print p + 0, f + 0}')
   # A stage that failed without counting why still counts.
   if [[ $outcome == FAILED && $failed == 0 ]]; then failed=1; fi
