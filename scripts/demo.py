@@ -82,7 +82,7 @@ class Step:
         if self.ticker.is_alive():
             self.ticker.join()
         took = seconds(time.monotonic() - self.began)
-        outcome = "FAILED" if kind else self.outcome
+        outcome = "" if kind is KeyboardInterrupt else "FAILED" if kind else self.outcome
         self._show(f"  {self.title.ljust(46)}{took:>8}  {outcome}".rstrip())
 
 
@@ -138,7 +138,7 @@ class Demo:
         self.truth = self.root / demo_data.CONTAINER
         self.cell = None
         self.rows = []
-        self.read_bytes = self.wrong_bytes = self.failed_reads = 0
+        self.read_bytes = self.wrong_bytes = self.failed_reads = self.peak_bytes = 0
         self.failures = []
 
     # ---- the steps ----
@@ -156,6 +156,7 @@ class Demo:
         self.compare("five nodes, one model file", demo_data.model(self.sizes), load=True)
         self.compare(f"{len(small):,} small files", small, order=True)
         direct = self.direct_share()
+        self.peak_bytes = max(node.peak_bytes() for node in self.cell.nodes)
         kill = self.kill_one(shards)
         return self.finish(direct, kill)
 
@@ -313,7 +314,8 @@ asks Forebay. Both sides compare every byte with the generated file.
   kill -9 of {kill['node']} while four others read pieces of 1 MiB anywhere:
       {kill['failed_reads']} failed reads, {kill['wrong_bytes']} wrong bytes, p99 {kill['p99_after_ms']:.0f} ms \
 (before: {kill['p99_before_ms']:.0f} ms), slowest {kill['worst_after_ms']:.0f} ms;
-      {size(kill['refetched_bytes'])} that it had held came from the origin again
+      {size(kill['refetched_bytes'])} of its part came from the origin again
+  Memory:   no node had more than {self.peak_bytes >> 20} MiB of its {MEMORY}
   Checked:  {size(self.read_bytes)} read, every byte compared: {self.wrong_bytes} wrong, {self.failed_reads} reads failed""")
         for failure in self.failures[:5]:
             say(f"      {failure}")
@@ -333,6 +335,7 @@ asks Forebay. Both sides compare every byte with the generated file.
             "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()},
             "origin": self.origin.title, "nodes": len(self.cell.nodes), "memory_per_node": MEMORY,
+            "peak_bytes_of_a_node": self.peak_bytes,
             "threads_per_reader": THREADS, "total_bytes": self.sizes.total(),
             "rows": self.rows, "direct": direct, "kill": kill,
             "checked": {"bytes": self.read_bytes, "wrong_bytes": self.wrong_bytes, "failed_reads": self.failed_reads,
@@ -395,7 +398,7 @@ def end_on_signals():
     def end(number, _frame):
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
 
 

@@ -161,6 +161,11 @@ class Node:
     def load_log(self):
         return self.log.with_name(f"load-{self.name}.log")
 
+    def peak_bytes(self):
+        """The most memory that its process has had so far, the arena that it maps included."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM:"))
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 

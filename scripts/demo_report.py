@@ -30,18 +30,17 @@ def sides(row):
 
 def table(rows):
     """`rows`: {"title", "distinct_bytes", "without", "with"} each."""
-    lines = [f"  {'':26}{'distinct':>9}  {'':7} {'origin':>8} {'÷ distinct':>11} {'requests':>9} {'time':>7}"]
+    rule = "  " + "-" * 76
+    lines = [f"  {'':27} {'':7} {'origin':>8} {'÷ distinct':>11} {'requests':>9} {'time':>8}"]
     for row in rows:
-        lines.append("  " + "-" * 77)
+        lines.append(rule)
+        titles = {"without": row["title"], "with": f"  {size(row['distinct_bytes'])} distinct"}
         for which, result in sides(row):
-            first = which == "without"
-            start = f"  {row['title'] if first else '':26}{size(row['distinct_bytes']) if first else '':>9}"
             requests = f"{result['origin_requests']:,}" if result["origin_requests"] is not None else "-"
-            busy = "*" if result["cpu_busy"] > BUSY else " "
-            lines.append(f"{start}  {which:7} {size(result['origin_bytes']):>8} {result['ratio']:>11.2f} {requests:>9} "
-                         f"{seconds(result['seconds']):>7}{busy}")
-    lines.append("  " + "-" * 77)
-    lines.append("  distinct: what was read, counted once; origin: bytes that left the origin")
+            busy = "*" if result["cpu_busy"] > BUSY else ""
+            lines.append(f"  {titles[which]:27} {which:7} {size(result['origin_bytes']):>8} {result['ratio']:>11.2f} "
+                         f"{requests:>9} {seconds(result['seconds']):>8}{busy}")
+    lines += [rule, "  origin: bytes that left it; distinct: what was read, counted once"]
     if any(result["cpu_busy"] > BUSY for row in rows for _, result in sides(row)):
         lines.append("  * all CPUs were busy: readers, mounts, nodes and the origin share this machine")
     return "\n".join(lines)
