@@ -167,6 +167,8 @@ class Demo:
         if not os.path.exists("/dev/fuse"):
             raise DemoError("/dev/fuse is missing, so nothing can be mounted. On a machine: modprobe fuse. In a "
                             "container: start it with --device /dev/fuse --cap-add SYS_ADMIN")
+        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+            raise DemoError("/dev/fuse is not for you here. Once, until the next boot: sudo chmod 666 /dev/fuse")
         if os.geteuid() != 0:
             need_program("fusermount3", "fuse3")
         free = shutil.disk_usage(HOME).free
@@ -371,7 +373,7 @@ def cpu_times():
 
 
 def busy_since(before):
-    total, idle = (now - then for now, then in zip(cpu_times(), before))
+    total, idle = (after - then for after, then in zip(cpu_times(), before))
     return 1 - idle / total if total else 0.0
 
 
