@@ -51,7 +51,7 @@ class ServerSession : public ConnectionHandler, public std::enable_shared_from_t
   std::vector<std::uint32_t> free_;
   std::size_t open_ = 0;
   std::uint32_t next_writable_ = 0;  // slot of the reply that comes first when there is room again
-  std::uint64_t map_version_ = 0;  // the newest that this client has spoken of
+  std::uint64_t map_version_ = 0;    // the newest that this client has spoken of
   std::vector<std::byte> scratch_;
 };
 

@@ -226,9 +226,7 @@ Result<Descriptor> startConnect(const Address& address) {
     // A Unix socket whose backlog is full says EAGAIN: nothing would wake us.
     if (errno == EAGAIN)
       return fail(Code::Unavailable, fmt::format("connect to {}: it has no room for more connections", address.text()));
-    if (errno == ENOENT)
-      return fail(Code::Unavailable,
-                  fmt::format("connect to {}: no such socket", address.text()));
+    if (errno == ENOENT) return fail(Code::Unavailable, fmt::format("connect to {}: no such socket", address.text()));
     return failErrno(fmt::format("connect to {}", address.text()), errno);
   }
   return fd;
