@@ -131,7 +131,8 @@ stage_e2e() {
   check python scripts/venv.sh || return 1
   local xml=$results/$stage.xml
   rm -f "$xml"
-  FOREBAY_BIN=$PWD/build/asan/bin nice .venv/bin/python -m pytest tests/e2e tests/fake_origin tests/tools -q --junitxml "$xml"
+  FOREBAY_BIN=$PWD/build/asan/bin nice .venv/bin/python -m pytest tests/e2e tests/fake_origin tests/tools -q \
+    -n "$jobs" --dist worksteal --junitxml "$xml"
   local status=$? counted
   counted=$(scripts/count_results.py "$xml") || counted="0 1"
   echo "$counted" >>"$results/$stage.counts"

@@ -28,6 +28,15 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", returncode=143))
 
 
+def pytest_collection_modifyitems(items):
+    # The longest first, so that with several workers (-n) none is left alone with one at the end.
+    def seconds(item):
+        marker = item.get_closest_marker("seconds")
+        return marker.args[0] if marker else 0
+
+    items.sort(key=seconds, reverse=True)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
