@@ -1,11 +1,11 @@
 #include "cli/run_mount.h"
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fmt/format.h>
 #include <future>
 #include <pthread.h>
-#include <signal.h>
 #include <thread>
 #include <unistd.h>
 

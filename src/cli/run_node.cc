@@ -1,8 +1,8 @@
 #include "cli/run_node.h"
 
 #include <cerrno>
+#include <csignal>
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 

@@ -89,6 +89,8 @@ class Node::Impl {
   wire::pb::MountStatus status(const Mount& mount) const;
   std::string notReady() const;
 
+ private:
+  friend class Node;
   NodeConfig config_;
   const core::NodeId self_;
   TimePoint started_ = io::Reactor::now();
