@@ -60,7 +60,8 @@ class Readers:
 def cell_of(make_cell, origin, nodes, **options):
     origin.add("data", *SHARDS, *HUGE)
     # 1 MiB: more chunks, so that every node owns some of each object.
-    return make_cell(nodes=nodes, mounts=[{"name": "data", "chunk_size": "1MiB", **origin.mount("azure", "data")}], **options)
+    mount = {"name": "data", "chunk_size": "1MiB", **origin.mount("azure", "data")}
+    return make_cell(nodes=nodes, mounts=[mount], **options)
 
 
 def test_readers_go_on_when_nodes_are_killed(make_cell, fake_origin):

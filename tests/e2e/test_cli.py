@@ -70,7 +70,8 @@ def test_exit_codes_tell_scripts_what_happened(node, case):
 
 
 def test_a_node_that_is_not_there_is_worth_another_try(program, tmp_path):
-    done = subprocess.run([program, "status", "--node", f"unix:{tmp_path / 'no.sock'}"], capture_output=True, timeout=60)
+    asked = [program, "status", "--node", f"unix:{tmp_path / 'no.sock'}"]
+    done = subprocess.run(asked, capture_output=True, timeout=60)
     assert done.returncode == 5 and b"no node answers" in done.stderr
 
 
@@ -131,9 +132,8 @@ def test_flags_win_over_the_environment_over_the_file(program, tmp_path):
     file.write_text(toml.dumps({"node": {"name": "n", "memory": "1GiB", "max_fills": 8, "max_connections": 9}}))
     assert tomllib.loads(file.read_text())["node"]["memory"] == "1GiB"
     environment = {"FOREBAY_NODE_MEMORY": "2GiB", "FOREBAY_NODE_MAX_FILLS": "16", "PATH": "/bin"}
-    done = subprocess.run(
-        [program, "config", "check", file, "--set", "node.memory=3GiB", "--json"], env=environment, capture_output=True, timeout=60
-    )
+    asked = [program, "config", "check", file, "--set", "node.memory=3GiB", "--json"]
+    done = subprocess.run(asked, env=environment, capture_output=True, timeout=60)
     values = {row["key"]: row["value"] for row in json.loads(done.stdout)}
     assert (values["node.memory"], values["node.max_fills"], values["node.max_connections"]) == ("3GiB", "16", "9")
 

@@ -37,7 +37,8 @@ def command(program, tmp_path):
     def run(*arguments, environment=None):
         run_dir.mkdir(mode=0o700, exist_ok=True)
         return subprocess.run(
-            [program, *map(str, arguments)], env={**os.environ, "FOREBAY_NODE_RUN_DIR": str(run_dir), **(environment or {})},
+            [program, *map(str, arguments)],
+            env={**os.environ, "FOREBAY_NODE_RUN_DIR": str(run_dir), **(environment or {})},
             stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
         )
 
@@ -320,8 +321,8 @@ def test_no_secret_shows_anywhere(running, mount_url, command, fake_origin, tmp_
         done = command(*arguments)
         texts.append((f"forebay {' '.join(arguments)}", done.stdout + done.stderr))
     assert any(text for _, text in texts)
-    secret = (AZURITE_KEY if dialect == "azure" else S3_KEY).encode()
-    assert [where for where, text in texts if secret in text or secret[:20] in text.replace(S3_KEY_ID.encode(), b"")] == []
+    beginning = (AZURITE_KEY if dialect == "azure" else S3_KEY).encode()[:16]
+    assert [where for where, text in texts if beginning in text] == []
 
 
 def test_a_secret_in_the_configuration_shows_nowhere(running, make_cell, fake_origin):

@@ -9,7 +9,8 @@ from harness import data
 SIZE = 1000
 LONG = "/".join(c * 255 for c in "xyzw")  # 1,023 bytes, each component as long as a file system takes
 SERVED = [
-    "with space", "sp ace/and more ", "ünï/çödé 你好 🙂", "100%/a%41b", "aAb", "a+b&c=d?e#f;g", "a..b", "...", "-rf",
+    "with space", "sp ace/and more ", "ünï/çödé 你好 🙂", "100%/a%41b", "aAb", "a+b&c=d?e#f;g", "a..b",
+    "...", "-rf",
     "back\\slash", "new\nline", "quote'\"", "beside/child", LONG,
 ]
 HIDDEN = [
@@ -33,9 +34,8 @@ def place(make_cell, fake_origin):
 
 def walk(directory):
     """Relative paths of all files, as `find` sees them."""
-    return {
-        os.path.relpath(os.path.join(above, name), directory) for above, _, names in os.walk(directory) for name in names
-    }
+    found = (os.path.join(above, name) for above, _, names in os.walk(directory) for name in names)
+    return {os.path.relpath(path, directory) for path in found}
 
 
 def assert_the_command_line_reads(node, name):

@@ -40,8 +40,9 @@ def make_source(directory):
 def upload(server, directory, container):
     scheme = "az+http" if server.kind == "azurite" else "s3+http"
     address = server.endpoint.removeprefix("http://")
-    run(sys.executable, os.path.join(ROOT, "tests", "tools", "put_tree.py"), "put", f"{scheme}://{address}/{container}", directory,
-        "--threads", "4", env={**os.environ, **server.environment()})
+    program = os.path.join(ROOT, "tests", "tools", "put_tree.py")
+    run(sys.executable, program, "put", f"{scheme}://{address}/{container}", directory, "--threads", "4",
+        env={**os.environ, **server.environment()})
 
 
 @pytest.mark.seconds(600)  # the first start installs the server
