@@ -105,28 +105,28 @@ Result<Data> fromText(const Key& key, const std::string& text) {
 }
 
 Result<Data> fromToml(const Key& key, const TomlNode& node) {
-  const auto wrongType = [&] { return fail(Code::InvalidArgument, fmt::format("must be {}", allowedText(key))); };
+  const auto wrong_type = [&] { return fail(Code::InvalidArgument, fmt::format("must be {}", allowedText(key))); };
   const bool counts = key.type == Type::Integer || key.type == Type::Size || key.type == Type::Amount;
   switch (node.kind) {
     case TomlNode::Kind::Bool:
-      if (key.type != Type::Bool) return wrongType();
+      if (key.type != Type::Bool) return wrong_type();
       return Data(node.boolean);
     case TomlNode::Kind::Integer:
       if (key.type == Type::Duration) return fromText(key, std::to_string(node.integer));  // "needs a unit"
-      if (!counts || node.integer < 0) return wrongType();
+      if (!counts || node.integer < 0) return wrong_type();
       return fromText(key, std::to_string(node.integer));
     case TomlNode::Kind::Text:
-      if (key.type == Type::Bool || key.type == Type::Integer || key.type == Type::List) return wrongType();
+      if (key.type == Type::Bool || key.type == Type::Integer || key.type == Type::List) return wrong_type();
       return fromText(key, node.text);
     case TomlNode::Kind::TextList:
-      if (key.type != Type::List) return wrongType();
+      if (key.type != Type::List) return wrong_type();
       return Data(node.list);
     case TomlNode::Kind::Table:
     case TomlNode::Kind::Tables:
     case TomlNode::Kind::Other:
       break;
   }
-  return wrongType();
+  return wrong_type();
 }
 
 std::string writtenAs(const Key& key, const TomlNode& node) {
@@ -324,7 +324,7 @@ class Parser {
         const auto variable = variables.find(name);
         if (variable == variables.end()) continue;
         used.insert(name);
-        override_(section, key, variable->second, name);
+        overrideWith(section, key, variable->second, name);
       }
     }
     for (const auto& [name, value] : variables) {
@@ -378,10 +378,10 @@ class Parser {
                                  "{} or a file",
                                  about, variableName(table->name, key->name, label)));
     }
-    override_(*section, *key, set.substr(equals + 1), "--set");
+    overrideWith(*section, *key, set.substr(equals + 1), "--set");
   }
 
-  void override_(Section& section, const Key& key, const std::string& text, const std::string& from) {
+  void overrideWith(Section& section, const Key& key, const std::string& text, const std::string& from) {
     if (!section.label.empty() && key.name == "name") {
       return problem(kAfterFile, fmt::format("{}: the name of a [[{}]] can't be overridden", from, section.table));
     }

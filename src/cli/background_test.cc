@@ -1,7 +1,7 @@
 #include "cli/background.h"
 
+#include <csignal>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -138,7 +138,7 @@ TEST_F(Commands, catPrintsLargeObjectsInOrderAndRangesOfThem) {
 }
 
 TEST_F(Commands, catOfAVersionThatWentAwayMidwayIsIncomplete) {
-  cell.objects["data/large"] = std::string(10'000'000, 'x');
+  cell.objects["data/large"] = std::string(8 * kMiB, 'x');
   cell.broken["data/large@4194304"] = {Code::Gone, "version v1 is no longer at the origin"};
   EXPECT_EQ(cat({.names = {"data/large"}}), kExitIncomplete);
   EXPECT_EQ(output.out.size(), 4'194'304U);

@@ -143,10 +143,10 @@ void Table::printText() {
   for (const auto& row : rows_) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], shownWidth(row[i].text));
   }
-  const auto line = [&](const auto& textOf) {
+  const auto line = [&](const auto& text_of) {
     std::string text;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      const std::string_view cell = textOf(i);
+      const std::string_view cell = text_of(i);
       const std::string padding(widths[i] - std::min(widths[i], shownWidth(cell)), ' ');
       const bool last = i + 1 == columns_.size();
       if (columns_[i].right) text += padding;

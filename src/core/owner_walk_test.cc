@@ -10,7 +10,6 @@ namespace forebay::core {
 namespace {
 
 using test::cell, test::kA, test::kB, test::kC, test::kD, test::nameOf;
-using testing::StartsWith;
 
 // What to do next, in words: "ask a", "ask b relay", "pull 2 from a until 100ms", "here", "done", "failed Busy".
 std::string show(const WalkAction& action, TimePoint now) {

@@ -1,5 +1,6 @@
 #include "core/slot_map.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <set>
@@ -70,7 +71,7 @@ TEST(SlotMap, ofThreeMembersIsFixed) {
 
 TEST(SlotMap, doesNotDependOnTheOrderOfItsMembers) {
   auto reversed = five();
-  std::ranges::reverse(reversed);
+  std::reverse(reversed.begin(), reversed.end());
   EXPECT_EQ(fold(*mapOf(reversed)), fold(*mapOf(five())));
 }
 

@@ -198,7 +198,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void greeting(Bytes body);
   void onHello(Bytes body);
   void onHelloReply(Bytes body);
-  void reject(Error why);
+  void reject(const Error& why);
   void becomeOpen();
 
   // Receiving (connection_receive.cc).

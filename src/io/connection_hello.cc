@@ -98,7 +98,7 @@ void Connection::onHelloReply(Bytes body) {
 }
 
 // Says why before it hangs up.
-void Connection::reject(Error why) {
+void Connection::reject(const Error& why) {
   if (options_.metrics != nullptr) options_.metrics->bad_hellos.add();
   std::vector<std::byte> body;
   wire::FrameHeader header = headerOf(wire::MessageType::Failure);

@@ -347,7 +347,7 @@ TEST_F(BulkTest, whoseSenderDiesHalfwayEndsTheConnection) {
 }
 
 TEST_F(BulkTest, isHeldBackByAReceiverThatIsSlowAndNothingIsLost) {
-  server_options.max_queued_bytes = 3 * kLength;
+  server_options.max_queued_bytes = std::size_t{3} * kLength;
   open();
   expectBulk();
   int sent = 0;

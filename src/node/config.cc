@@ -16,7 +16,6 @@
 namespace forebay::node {
 namespace {
 
-using config::HostPort;
 using config::Problems;
 using config::Section;
 

@@ -15,7 +15,6 @@ namespace forebay::node {
 namespace {
 
 using testing::AllOf;
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -117,7 +116,7 @@ std::string mount(const std::string& more, const std::string& url = "az://acct/d
 }
 
 TEST(NodeConfig, aMistakeSaysWhereItIsAndWhatToDo) {
-  const Wrong kWrong[] = {
+  const Wrong mistakes[] = {
       {"a listener that others reach", "[node]\nlisten = \"0.0.0.0:7440\"",
        "f.toml:2: node.listen: 0.0.0.0:7440 can be reached from other machines"},
       {"an admin page that others reach", "[node]\nadmin = \"10.0.0.1:1\"", "node.allow_insecure = true"},
@@ -153,7 +152,7 @@ TEST(NodeConfig, aMistakeSaysWhereItIsAndWhatToDo) {
       {"a CA file that isn't there", mount("ca_file = \"/no/such\""), "No such file"},
       {"a secret's file that isn't there", mount("secret_file = \"/no/such\""), "No such file"},
   };
-  for (const Wrong& wrong : kWrong) EXPECT_THAT(complaint(wrong.text), HasSubstr(wrong.said)) << wrong.what;
+  for (const Wrong& wrong : mistakes) EXPECT_THAT(complaint(wrong.text), HasSubstr(wrong.said)) << wrong.what;
 }
 
 TEST(NodeConfig, insecureListenersAreAllowedWithAWarningWhenSaidSo) {

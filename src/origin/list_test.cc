@@ -7,8 +7,6 @@
 namespace forebay::origin {
 namespace {
 
-using testing::HasSubstr;
-
 std::vector<std::string> names(const ListPage& page) {
   std::vector<std::string> out;
   for (const ListEntry& entry : page.entries) out.push_back(entry.name + (entry.directory ? "/" : ""));

@@ -203,7 +203,7 @@ TEST_F(ChannelCallTest, letsBothSidesHearOfNewerMaps) {
   loop.in([&] {
     node_map = 8;
     channel->call(
-        MessageType::MapRequest, wire::pb::MapRequest(), soon(), [&](Result<Answer>) { answers.push_back(""); }, 9);
+        MessageType::MapRequest, wire::pb::MapRequest(), soon(), [&](Result<Answer>) { answers.emplace_back(""); }, 9);
   });
   ASSERT_TRUE(loop.until([&] { return answers.size() == 2; }));
   EXPECT_THAT(heard, ElementsAre(5, 8));

@@ -154,10 +154,10 @@ void Node::fetchFromOrigin(const core::FetchFromOrigin& a) {
   if (isFallback(a)) as_fallback_.insert(a.fetch);
   if (as_fallback_.size() > setup_.limits.max_fallback_fills)
     checkers_.found("node {} has {} fills from the origin of what others own", id(), as_fallback_.size());
-  const auto end = [this, fetch = a.fetch](std::optional<Error> error) {
+  const auto end = [this, fetch = a.fetch](const std::optional<Error>& error) {
     if (from_origin_.erase(fetch) == 0) return;
     as_fallback_.erase(fetch);
-    step(core::OriginDone{fetch, std::move(error)});
+    step(core::OriginDone{fetch, error});
   };
   origin_.get(
       pieces_.at(a.chunk), a.runs,
@@ -172,7 +172,7 @@ void Node::fetchFromOrigin(const core::FetchFromOrigin& a) {
             end(Error{Code::Busy, "the arena is full of what is being read", 20});
         });
       },
-      [this, alive = alive_, end](std::optional<Error> error) {
+      [this, alive = alive_, end](const std::optional<Error>& error) {
         if (*alive) later(world_.now(), [end, error] { end(error); });
       });
 }

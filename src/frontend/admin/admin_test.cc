@@ -39,7 +39,7 @@ TEST(HttpRequest, comesInAnyPieces) {
 }
 
 TEST(HttpRequest, refusesWhatItCannotTake) {
-  const std::pair<std::string, unsigned> kBad[] = {
+  const std::pair<std::string, unsigned> bad[] = {
       {"nonsense\r\n\r\n", 400},
       {std::string("\0\xff\x16\x03\x01\x02\x00\x01", 8) + "\r\n\r\n", 400},
       {"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 413},
@@ -48,7 +48,7 @@ TEST(HttpRequest, refusesWhatItCannotTake) {
       {"GET / HTTP/1.1\r\nX: " + std::string(9000, 'x'), 431},
       {std::string(9000, 'G'), 431},
   };
-  for (const auto& [text, status] : kBad) {
+  for (const auto& [text, status] : bad) {
     HttpRequest request;
     EXPECT_EQ(request.feed(text), State::Refused) << text.substr(0, 40);
     EXPECT_EQ(request.refusal(), status) << text.substr(0, 40);

@@ -50,14 +50,14 @@ Result<std::uint64_t> DirectoryStream::arrived(const WantPage& want, client::Dir
 }
 
 void DirectoryStream::thinAnchors(std::uint64_t keep) {
-  const auto dropOffStride = [&] {
+  const auto drop_off_stride = [&] {
     std::erase_if(anchors_, [&](const auto& entry) { return entry.first != keep && entry.second.page % stride_ != 0; });
   };
   if (anchors_.size() <= kMaxAnchors) return;
-  dropOffStride();  // left by seeks here and there
+  drop_off_stride();  // left by seeks here and there
   while (anchors_.size() > kMaxAnchors) {
     stride_ *= 2;
-    dropOffStride();
+    drop_off_stride();
   }
 }
 

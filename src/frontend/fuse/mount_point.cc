@@ -143,7 +143,7 @@ std::optional<MountInfo> mountedAt(const std::string& path) {
 }
 
 Result<std::string> prepareMountPoint(const Options& options) {
-  const std::string path = TRY(absolutePath(options.mount_point));
+  std::string path = TRY(absolutePath(options.mount_point));
   struct stat about{};
   if (::stat(path.c_str(), &about) != 0 && errno == ENOTCONN) TRY(clearDeadMount(options, path));
   TRY(checkEmptyDirectory(path));

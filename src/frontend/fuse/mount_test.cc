@@ -49,7 +49,7 @@ TEST_F(MountTest, anOrdinaryTreeIsEqualToItsSource) {
   const fs::path source = directory_ + ".source";
   for (int i = 0; i < 300; ++i) {
     const std::string path = "d" + std::to_string(i % 7) + "/e f" + std::to_string(i % 3) + "/ü%" + std::to_string(i);
-    const std::string bytes = randomBytes(static_cast<std::size_t>(i * 997), static_cast<std::uint64_t>(i));
+    const std::string bytes = randomBytes(static_cast<std::size_t>(i) * 997, static_cast<std::uint64_t>(i));
     client_.put(path, bytes);
     fs::create_directories((source / path).parent_path());
     std::ofstream(source / path) << bytes;
@@ -157,7 +157,7 @@ TEST_F(MountTest, mappingsAndDirectReadsSeeTheSameBytes) {
   EXPECT_EQ(::pread(direct.get(), aligned, 8 << 20, 0), static_cast<ssize_t>(bytes.size()));
   EXPECT_EQ(std::memcmp(aligned, bytes.data(), bytes.size()), 0);
   EXPECT_EQ(::pread(direct.get(), aligned, 4096, 512 * 3), 4096);
-  EXPECT_EQ(std::memcmp(aligned, bytes.data() + 512 * 3, 4096), 0);
+  EXPECT_EQ(std::memcmp(aligned, bytes.data() + std::size_t{512} * 3, 4096), 0);
   std::free(aligned);
   EXPECT_EQ(client_.counts().largest_read, 1U << 20) << "the kernel asks for 1 MiB at once";
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <linux/fuse.h>
+#include <utility>
 
 #include "base/hash.h"
 

@@ -10,9 +10,9 @@ namespace forebay::fuse {
 namespace {
 
 // The body of a request, read from its front.
-class Body_ {
+class BodyReader {
  public:
-  explicit Body_(Bytes bytes) : bytes_(bytes) {}
+  explicit BodyReader(Bytes bytes) : bytes_(bytes) {}
 
   template <class T>
   Result<T> take() {
@@ -40,7 +40,7 @@ class Body_ {
   Bytes bytes_;
 };
 
-Result<Body> parseInit(Body_ body) {
+Result<Body> parseInit(BodyReader body) {
   // The first four fields are as old as FUSE; a kernel of another major version may send no more.
   struct Old {
     std::uint32_t major, minor, max_readahead, flags;
@@ -51,49 +51,49 @@ Result<Body> parseInit(Body_ body) {
   return init;
 }
 
-Result<Body> parseLookup(Body_ body) {
+Result<Body> parseLookup(BodyReader body) {
   const auto name = TRY(body.takeName());
   if (name.find('/') != std::string_view::npos) return fail(Code::InvalidArgument, "a name with a slash");
   return LookupRequest{name};
 }
 
-Result<Body> parseBatchForget(Body_ body) {
+Result<Body> parseBatchForget(BodyReader body) {
   const auto head = TRY(body.take<fuse_batch_forget_in>());
   if (head.count > body.rest().size() / sizeof(fuse_forget_one))
     return fail(Code::InvalidArgument, fmt::format("{} forgets in {} bytes", head.count, body.rest().size()));
   return BatchForgetRequest{body.rest().first(head.count * sizeof(fuse_forget_one))};
 }
 
-Result<Body> parseRead(Body_ body) {
+Result<Body> parseRead(BodyReader body) {
   const auto in = TRY(body.take<fuse_read_in>());
   if (in.size > kMaxRead) return fail(Code::InvalidArgument, fmt::format("a read of {} bytes", in.size));
   if (in.offset > INT64_MAX) return fail(Code::InvalidArgument, "an offset beyond any file");
   return ReadRequest{.handle = in.fh, .offset = in.offset, .size = in.size};
 }
 
-Result<Body> parseReadDir(Body_ body, bool plus) {
+Result<Body> parseReadDir(BodyReader body, bool plus) {
   const auto in = TRY(body.take<fuse_read_in>());
   if (in.size > kMaxRead) return fail(Code::InvalidArgument, fmt::format("a directory read of {} bytes", in.size));
   return ReadDirRequest{.handle = in.fh, .offset = in.offset, .size = in.size, .plus = plus};
 }
 
-Result<Body> parseGetXattr(Body_ body) {
+Result<Body> parseGetXattr(BodyReader body) {
   const auto in = TRY(body.take<fuse_getxattr_in>());
   const auto name = TRY(body.takeName());
   return GetXattrRequest{.name = name, .size = in.size};
 }
 
-Result<Body> parseOpen(Body_ body, bool directory) {
+Result<Body> parseOpen(BodyReader body, bool directory) {
   const auto in = TRY(body.take<fuse_open_in>());
   return OpenRequest{.flags = in.flags, .directory = directory};
 }
 
-Result<Body> parseRelease(Body_ body, bool directory) {
+Result<Body> parseRelease(BodyReader body, bool directory) {
   const auto in = TRY(body.take<fuse_release_in>());
   return ReleaseRequest{.handle = in.fh, .directory = directory};
 }
 
-Result<Body> parseBody(std::uint32_t opcode, Body_ body) {
+Result<Body> parseBody(std::uint32_t opcode, BodyReader body) {
   switch (opcode) {
     case FUSE_INIT:
       return parseInit(body);
@@ -182,7 +182,7 @@ Result<Header> parseHeader(Bytes bytes) {
 
 Result<Request> parseRequest(Bytes bytes) {
   const Header header = TRY(parseHeader(bytes));
-  auto body = parseBody(header.opcode, Body_(bytes.subspan(sizeof(fuse_in_header))));
+  auto body = parseBody(header.opcode, BodyReader(bytes.subspan(sizeof(fuse_in_header))));
   if (!body) {
     body.error().message = fmt::format("{}: {}", opcodeName(header.opcode), body.error().message);
     return fail(std::move(body.error()));

@@ -118,7 +118,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void on(const Ticket& ticket, const ReadRequest& request);
   void on(const Ticket& ticket, const GetXattrRequest& request);
   void haveRead(Operation& op, Result<std::size_t> result);
-  void located(Operation& op, std::string name, std::uint32_t size, Result<client::Where> result);
+  void located(Operation& op, const std::string& name, std::uint32_t size, Result<client::Where> result);
   void answerXattr(const Ticket& ticket, std::string_view value, std::uint32_t size);
 
   // Answers. True: the kernel took it.

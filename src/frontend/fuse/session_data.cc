@@ -84,7 +84,7 @@ void Session::on(const Ticket& ticket, const GetXattrRequest& request) {
   if (!called) abandon(*op);
 }
 
-void Session::located(Operation& op, std::string name, std::uint32_t size, Result<client::Where> result) {
+void Session::located(Operation& op, const std::string& name, std::uint32_t size, Result<client::Where> result) {
   if (!result) return refuseClaimed(op, result.error());
   if (operations_.claim(op)) {
     if (result->plan.version != op.inode->version)
