@@ -11,8 +11,6 @@ namespace {
 constexpr Duration kHolderTimeout = 1s;           // of one node's answer to `where` and `status`
 constexpr std::uint32_t kMaxWhereChunks = 4'000;  // an answer has at most 1 MiB
 constexpr std::uint32_t kDefaultPage = 5'000, kMaxPage = 5'000;
-constexpr Duration kPrefetchDeadline = 60s;
-constexpr std::size_t kMaxPrefetches = 16;  // chunks of scans that are brought in ahead, at once
 
 // Of a time to live: what is over is 0, and a mount may be bounded by months.
 std::uint32_t milliseconds(Duration ttl) {
@@ -71,29 +69,8 @@ Error tooMany() {
 
 }  // namespace
 
-// Brings a chunk in for a reader that will probably come; nobody waits for it.
-class Requests::Prefetch : public Waiter {
- public:
-  Prefetch(Requests& requests, std::uint32_t end) : requests_(requests), end_(end) {}
-  void named(core::WaiterId id) { id_ = id; }
-  void ready(std::uint32_t upto) override {
-    if (upto >= end_) finish();
-  }
-  void refused(core::Refusal, const Error&) override { finish(); }
-
- private:
-  void finish() {
-    const auto self = requests_.prefetches_.extract(id_);  // lives until the end of this call
-  }
-  Requests& requests_;
-  const std::uint32_t end_;
-  core::WaiterId id_ = 0;
-};
-
-Requests::Requests(Deps deps) : deps_(std::move(deps)), readahead_({}) {}
-Requests::~Requests() {
-  for (const auto& [id, prefetch] : prefetches_) deps_.chunks.left(id);
-}
+Requests::Requests(Deps deps) : deps_(std::move(deps)), prefetcher_(deps_.chunks) {}
+Requests::~Requests() = default;
 
 Result<Mount*> Requests::mountOf(const std::string& name) {
   Mount* mount = deps_.mounts.find(name);
@@ -150,28 +127,17 @@ void Requests::read(const io::Request& request, const wire::ReadView& read, io::
     (void)reply.fail(tooMany());
     return;
   }
-  const ReadDeps deps{
-      deps_.reactor, deps_.mounts,
-      deps_.arena,   deps_.chunks,
-      plans_,        [this](const SharedPlan& plan, const core::ChunkRange& wanted) { readAhead(plan, wanted); }};
+  const ReadDeps deps{deps_.reactor,
+                      deps_.mounts,
+                      deps_.arena,
+                      deps_.chunks,
+                      plans_,
+                      [this](const SharedPlan& plan, const core::ChunkRange& wanted) { prefetcher_.read(plan, wanted); }};
   ReadSession::serve(deps, request, read, std::move(reply));
 }
 
 void Requests::newerMap(const io::RemoteInfo& from, std::uint64_t version) {
   if (from.peer && deps_.pull_map) deps_.pull_map(from.node_id, version);
-}
-
-void Requests::readAhead(const SharedPlan& plan, const core::ChunkRange& range) {
-  const std::uint64_t offset = (std::uint64_t{range.chunk} << plan->chunk_bits) + range.offset;
-  const core::ChunkSpan span = readahead_.read(*plan, offset, range.length);
-  for (std::uint32_t chunk = span.first; chunk < span.end && prefetches_.size() < kMaxPrefetches; ++chunk) {
-    const std::uint32_t length = plan->chunkLength(chunk);
-    auto prefetch = std::make_unique<Prefetch>(*this, length);
-    const auto id = deps_.chunks.want(
-        plan, {chunk, 0, length}, {.must_answer = true, .deadline = io::Reactor::now() + kPrefetchDeadline}, *prefetch);
-    prefetch->named(id);
-    prefetches_.emplace(id, std::move(prefetch));
-  }
 }
 
 // ---- names ----

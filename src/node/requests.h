@@ -1,19 +1,18 @@
 // What a node answers: each message of the wire, handed to the service that knows. No state of its own but what a
-// running request needs, and what readers have brought and will want next.
+// running request needs, and the plans that readers have brought.
 //
 // Threading: the node's loop.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <unordered_map>
 
 #include "core/chunk_server.h"
-#include "core/readahead.h"
 #include "io/server.h"
 #include "node/chunks.h"
 #include "node/mounts.h"
 #include "node/names.h"
+#include "node/prefetch.h"
 #include "node/read_session.h"
 #include "reader/channels.h"
 #include "store/arena.h"
@@ -48,7 +47,6 @@ class Requests : public io::RequestHandler {
   struct Resolving;
   struct Where;
   struct CellStatus;
-  class Prefetch;
 
   Status handle(const io::Request& request, Bytes body, io::Reply& reply);
   Status resolve(const io::Request& request, Bytes body, io::Reply& reply);
@@ -60,12 +58,10 @@ class Requests : public io::RequestHandler {
   Status status(const io::Request& request, Bytes body, io::Reply& reply);
   Status addMount(const io::Request& request, Bytes body, io::Reply& reply);
   Result<Mount*> mountOf(const std::string& name);
-  void readAhead(const SharedPlan& plan, const core::ChunkRange& range);
 
   Deps deps_;
   CheckedPlans plans_;
-  core::Readahead readahead_;
-  std::unordered_map<core::WaiterId, std::unique_ptr<Prefetch>> prefetches_;
+  Prefetcher prefetcher_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
