@@ -15,6 +15,8 @@ target_compile_options(forebay_flags INTERFACE
   -Wno-missing-designated-field-initializers
   # libstdc++ 12's own std::stable_sort calls a function that it marks as deprecated, and clang-19 blames the caller.
   -Wno-deprecated-declarations
+  # The modules below the client library end up in a shared object, and one precompiled header serves all.
+  -fPIC
   -fno-omit-frame-pointer)
 target_include_directories(forebay_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 if(FOREBAY_SANITIZE)

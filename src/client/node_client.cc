@@ -1,6 +1,7 @@
 #include "client/node_client.h"
 
 #include <algorithm>
+#include <atomic>
 #include <fmt/format.h>
 #include <set>
 #include <thread>
@@ -34,13 +35,15 @@ class NodeClient::Impl : public std::enable_shared_from_this<NodeClient::Impl> {
   // One question, repeated until it is answered for good.
   class Op : public std::enable_shared_from_this<Op> {
    public:
-    Op(Impl& client, TimePoint deadline) : client_(client), deadline_(orDefault(deadline)) {}
+    Op(Impl& client, TimePoint deadline, CallId call) : client_(client), deadline_(orDefault(deadline)), call_(call) {}
     virtual ~Op() = default;
     virtual void attempt() = 0;
+    virtual void forget() {}                      // the request was cancelled: nobody calls back
     virtual void finish(const Error& error) = 0;  // for good, with an error
 
     // After a failed attempt: again, if that can help and there is time.
     void failed(const Error& error, bool enough = false) {
+      request_ = 0;
       const Duration wait =
           kBackoff.wait(attempts_++, client_.random_, std::chrono::milliseconds(error.retry_after_ms));
       const bool again = !enough && error.retryable() && !client_.closing_ && io::Reactor::now() + wait < deadline_;
@@ -61,13 +64,26 @@ class NodeClient::Impl : public std::enable_shared_from_this<NodeClient::Impl> {
       client_.ops_.erase(shared_from_this());
       finish({Code::Cancelled, "the client is shutting down", 0});
     }
+    void cancelCall() {
+      const auto self = shared_from_this();
+      if (timer_ != 0) client_.reactor_->cancel(timer_);
+      timer_ = 0;
+      if (request_ != 0) client_.channel_->cancel(request_);
+      request_ = 0;
+      client_.ops_.erase(self);
+      forget();
+      finish({Code::Cancelled, "the caller cancelled it", 0});
+    }
     void ended() { client_.ops_.erase(shared_from_this()); }
+    CallId call() const { return call_; }
 
    protected:
     Impl& client_;
     const TimePoint deadline_;
+    reader::RequestId request_ = 0;  // on its way
 
    private:
+    const CallId call_;
     std::uint32_t attempts_ = 0;
     io::TimerId timer_ = 0;
   };
@@ -101,16 +117,33 @@ class NodeClient::Impl : public std::enable_shared_from_this<NodeClient::Impl> {
     channel_.reset();
   }
 
+  // A call that a callback makes is known at once, so that cancel() finds the second step of a call as it does the
+  // first.
   void run(std::shared_ptr<Op> op) {
-    reactor_->post([this, op = std::move(op)] {
+    const bool in_loop = reactor_->inLoop();
+    if (in_loop) ops_.insert(op);
+    reactor_->post([this, in_loop, op = std::move(op)] {
+      if (in_loop && !ops_.contains(op)) return;  // cancelled since
       ops_.insert(op);
       if (closing_) return op->failed({Code::Cancelled, "the client is shutting down", 0});
       op->attempt();
     });
   }
+  // As one: `started` runs in the loop after the last.
+  void runAll(std::vector<std::shared_ptr<Op>> ops, std::move_only_function<void()> started) {
+    for (auto& op : ops) run(std::move(op));
+    reactor_->post(std::move(started));
+  }
+  void cancel(CallId call) {
+    reactor_->post([this, call] {
+      const auto running = ops_;
+      for (const auto& op : running)
+        if (op->call() == call && ops_.contains(op)) op->cancelCall();
+    });
+  }
   template <class Message>
   void call(wire::MessageType type, Message message, TimePoint deadline,
-            std::move_only_function<void(Result<Bytes>)> done);
+            std::move_only_function<void(Result<Bytes>)> done, CallId call = 0);
 
   reader::Channel& channel() { return *channel_; }
 
@@ -140,16 +173,20 @@ class Question : public Base {
  public:
   template <class Client>
   Question(Client& client, reader::Channel& channel, wire::MessageType type, Message message, TimePoint deadline,
-           std::move_only_function<void(Result<Bytes>)> done)
-      : Base(client, deadline), channel_(channel), type_(type), message_(std::move(message)), done_(std::move(done)) {}
+           std::move_only_function<void(Result<Bytes>)> done, CallId call)
+      : Base(client, deadline, call),
+        channel_(channel),
+        type_(type),
+        message_(std::move(message)),
+        done_(std::move(done)) {}
 
   void attempt() override {
-    channel_.call(type_, message_, this->deadline_,
-                  [self = this->shared_from_this(), this](Result<reader::Answer> answer) {
-                    if (!answer) return this->failed(answer.error());
-                    this->ended();
-                    done_(answer->body);
-                  });
+    this->request_ = channel_.call(type_, message_, this->deadline_,
+                                   [self = this->shared_from_this(), this](Result<reader::Answer> answer) {
+                                     if (!answer) return this->failed(answer.error());
+                                     this->ended();
+                                     done_(answer->body);
+                                   });
   }
   void finish(const Error& error) override { done_(fail(error)); }
 
@@ -166,104 +203,160 @@ struct Wanted {
   core::Plan plan;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;  // inside the object
-  MutableBytes into;         // empty: only warm
+  std::vector<MutableBytes> into;
+  std::optional<Error> error;  // for good
+  std::optional<Error> last;   // of the running request
+  int answered_failures = 0;
 };
 
-// One read of a range of an object, cut into its chunks. What has arrived isn't asked for again.
+// Gives `target` the part [offset, offset + length) of what `pieces` make together.
+void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length, io::BulkTarget& target) {
+  for (const MutableBytes piece : pieces) {
+    if (length == 0) return;
+    if (offset >= piece.size()) {
+      offset -= piece.size();
+      continue;
+    }
+    const std::uint64_t part = std::min(length, piece.size() - offset);
+    target.add(piece.subspan(offset, part));
+    length -= part;
+    offset = 0;
+  }
+}
+
+// Ranges of objects, cut into their chunks. What has arrived isn't asked for again.
 template <class Base>
 class ReadOp : public Base, public reader::ReadObserver {
  public:
+  using Done = std::move_only_function<void(std::span<Wanted>)>;  // `error` says which failed
+
   template <class Client>
-  ReadOp(Client& client, reader::Channel& channel, Wanted wanted, TimePoint deadline,
-         std::move_only_function<void(Status)> done)
-      : Base(client, deadline), channel_(channel), wanted_(std::move(wanted)), done_(std::move(done)) {
-    const std::uint64_t end = wanted_.offset + wanted_.length;
-    for (std::uint64_t at = wanted_.offset; at < end;) {
-      const auto chunk = static_cast<std::uint32_t>(at >> wanted_.plan.chunk_bits);
-      const std::uint64_t start = std::uint64_t{chunk} << wanted_.plan.chunk_bits;
-      const std::uint64_t stop = std::min(end, start + wanted_.plan.chunkLength(chunk));
-      parts_.push_back({chunk, static_cast<std::uint32_t>(at - start), static_cast<std::uint32_t>(stop - at)});
-      at = stop;
-    }
+  ReadOp(Client& client, reader::Channel& channel, std::vector<Wanted> wanted, bool warm_only, TimePoint deadline,
+         Done done, CallId call = 0)
+      : Base(client, deadline, call),
+        channel_(channel),
+        wanted_(std::move(wanted)),
+        warm_only_(warm_only),
+        done_(std::move(done)) {
+    for (std::size_t i = 0; i < wanted_.size(); ++i) cut(i);
   }
 
   void attempt() override {
-    const wire::ReadObject object = wire::ReadObject::of(wanted_.plan);
-    asked_.clear();
+    std::vector<wire::ReadObject> objects;
     std::vector<wire::ReadItem> items;
-    for (std::size_t i = 0; i < parts_.size() && items.size() < wire::kMaxReadItems; ++i) {
-      if (parts_[i].length == 0) continue;
-      wire::ReadItem item;
-      item.flags = wanted_.into.empty() ? wire::kRelay | wire::kNoBytes : wire::kRelay;
-      item.range = parts_[i];
-      items.push_back(item);
-      asked_.push_back(i);
-    }
-    if (items.empty()) {  // nothing was asked for
-      this->ended();
-      done_({});
-      return;
-    }
-    error_.reset();
-    answered_failure_ = false;
+    gather(objects, items);
+    if (items.empty()) return complete();
+    for (Wanted& wanted : wanted_) wanted.last.reset();
     keep_ = this->shared_from_this();
-    channel_.read({.objects = {&object, 1}, .items = items}, *this, this->deadline_);
+    this->request_ = channel_.read({.objects = objects, .items = items}, *this, this->deadline_);
   }
-  void finish(const Error& error) override { done_(fail(error)); }
+  void forget() override { keep_.reset(); }
+  void finish(const Error& error) override {
+    for (const Part& part : parts_)
+      if (part.range.length != 0 && !wanted_[part.wanted].error) wanted_[part.wanted].error = error;
+    done_(wanted_);
+  }
 
   void room(std::uint16_t item, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) override {
-    if (!wanted_.into.empty()) target.add(place(item, offset).first(length));
+    if (warm_only_) return;
+    const Part& part = parts_[asked_[item]];
+    const Wanted& wanted = wanted_[part.wanted];
+    const std::uint64_t at = (std::uint64_t{part.range.chunk} << wanted.plan.chunk_bits) + offset;
+    addRoom(wanted.into, at - wanted.offset, length, target);
   }
   void arrived(std::uint16_t item, const wire::ReadDataView& view) override {
-    core::ChunkRange& part = parts_[asked_[item]];
-    if (view.head().offset != part.offset) return;  // out of order: asked again
-    part.offset += view.head().length;
-    part.length -= view.head().length;
+    core::ChunkRange& range = parts_[asked_[item]].range;
+    if (view.head().offset != range.offset) return;  // out of order: asked again
+    range.offset += view.head().length;
+    range.length -= view.head().length;
   }
   void finished(std::uint16_t item, const reader::ItemResult& result) override {
-    core::ChunkRange& part = parts_[asked_[item]];
+    Part& part = parts_[asked_[item]];
     if (result.outcome == wire::ReadOutcome::Ok) {
-      if (wanted_.into.empty()) part.length = 0;
+      if (warm_only_) part.range.length = 0;
       return;
     }
+    Wanted& wanted = wanted_[part.wanted];
     Error error = result.error;
-    if (result.outcome == wire::ReadOutcome::Error) answered_failure_ = true;
     if (result.outcome == wire::ReadOutcome::Busy) error.code = Code::Busy;
     if (result.outcome == wire::ReadOutcome::Gone) error.code = Code::Gone;
     if (result.outcome == wire::ReadOutcome::Moved) error.code = Code::Unavailable;
     // The error that ends the read counts: one that passes hides none that stays.
-    if (!error_ || error_->retryable()) error_ = std::move(error);
+    if (wanted.last && !wanted.last->retryable()) return;
+    if (result.outcome == wire::ReadOutcome::Error && !wanted.last) ++wanted.answered_failures;
+    wanted.last = std::move(error);
   }
   void done(Status status) override {
     const auto keep = std::move(keep_);
-    if (!status && (!error_ || error_->retryable())) error_ = status.error();
-    const bool whole = std::ranges::all_of(parts_, [](const auto& part) { return part.length == 0; });
-    if (whole) {
-      this->ended();
-      done_({});
-    } else if (error_) {
-      if (answered_failure_) ++answered_failures_;
-      this->failed(*error_, answered_failures_ >= kAnsweredFailures);
-    } else {
-      attempt();  // more parts than one request holds
+    this->request_ = 0;
+    std::optional<Error> passing;
+    if (!status) {
+      if (!status.error().retryable()) return this->failed(status.error());
+      passing = status.error();
     }
+    for (Wanted& wanted : wanted_) {
+      if (!wanted.last) continue;
+      if (wanted.last->retryable() && wanted.answered_failures < kAnsweredFailures)
+        passing = wanted.last;
+      else
+        wanted.error = wanted.last;
+    }
+    std::erase_if(parts_, [&](const Part& part) { return part.range.length == 0 || wanted_[part.wanted].error; });
+    if (parts_.empty()) return complete();
+    if (passing) return this->failed(*passing);
+    attempt();  // more parts than one request holds
   }
 
  private:
-  MutableBytes place(std::uint16_t item, std::uint32_t offset) const {
-    const std::uint64_t at = (std::uint64_t{parts_[asked_[item]].chunk} << wanted_.plan.chunk_bits) + offset;
-    return wanted_.into.subspan(at - wanted_.offset);
+  struct Part {
+    std::size_t wanted = 0;
+    core::ChunkRange range;  // what is still missing
+  };
+
+  void cut(std::size_t index) {
+    const Wanted& wanted = wanted_[index];
+    const std::uint64_t end = wanted.offset + wanted.length;
+    for (std::uint64_t at = wanted.offset; at < end;) {
+      const auto chunk = static_cast<std::uint32_t>(at >> wanted.plan.chunk_bits);
+      const std::uint64_t start = std::uint64_t{chunk} << wanted.plan.chunk_bits;
+      const std::uint64_t stop = std::min(end, start + wanted.plan.chunkLength(chunk));
+      parts_.push_back({index, {chunk, static_cast<std::uint32_t>(at - start), static_cast<std::uint32_t>(stop - at)}});
+      at = stop;
+    }
+  }
+  // The next request. Parts of one range follow each other, so its object is named once.
+  void gather(std::vector<wire::ReadObject>& objects, std::vector<wire::ReadItem>& items) {
+    asked_.clear();
+    std::size_t last = wanted_.size();
+    for (std::size_t i = 0; i < parts_.size() && items.size() < wire::kMaxReadItems; ++i) {
+      const Part& part = parts_[i];
+      if (part.range.length == 0) continue;
+      if (part.wanted != last) {
+        if (objects.size() == wire::kMaxReadObjects) break;
+        objects.push_back(wire::ReadObject::of(wanted_[part.wanted].plan));
+        last = part.wanted;
+      }
+      wire::ReadItem item;
+      item.object = static_cast<std::uint16_t>(objects.size() - 1);
+      item.flags = warm_only_ ? wire::kRelay | wire::kNoBytes : wire::kRelay;
+      item.range = part.range;
+      items.push_back(item);
+      asked_.push_back(i);
+    }
+  }
+  void complete() {
+    const auto self = this->shared_from_this();
+    this->ended();
+    done_(wanted_);
   }
 
   reader::Channel& channel_;
-  const Wanted wanted_;
-  std::move_only_function<void(Status)> done_;
-  std::vector<core::ChunkRange> parts_;  // what is still missing of each
-  std::vector<std::size_t> asked_;       // by item of the running request
-  std::optional<Error> error_;
-  bool answered_failure_ = false;  // in the running request
-  int answered_failures_ = 0;
-  std::shared_ptr<void> keep_;  // while the channel knows us
+  std::vector<Wanted> wanted_;
+  const bool warm_only_;
+  Done done_;
+  std::vector<Part> parts_;
+  std::vector<std::size_t> asked_;  // parts, by item of the running request
+  std::shared_ptr<void> keep_;      // while the channel knows us
 };
 
 Attributes attributesOf(const wire::pb::Resolved& item) {
@@ -309,8 +402,9 @@ client::Where whereOf(const wire::pb::WhereReply& reply) {
 
 template <class Message>
 void NodeClient::Impl::call(wire::MessageType type, Message message, TimePoint deadline,
-                            std::move_only_function<void(Result<Bytes>)> done) {
-  run(std::make_shared<Question<Op, Message>>(*this, *channel_, type, std::move(message), deadline, std::move(done)));
+                            std::move_only_function<void(Result<Bytes>)> done, CallId call) {
+  run(std::make_shared<Question<Op, Message>>(*this, *channel_, type, std::move(message), deadline, std::move(done),
+                                              call));
 }
 
 NodeClient::NodeClient(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -325,41 +419,45 @@ Result<std::shared_ptr<NodeClient>> NodeClient::create(const io::Address& node, 
 }
 
 void NodeClient::resolve(std::string mount, std::string path, ResolveOptions options, TimePoint deadline,
-                         Callback<Attributes> done) {
-  resolveAll(std::move(mount), {&path, 1}, options, deadline,
-             [done = std::move(done)](Result<std::vector<Result<Attributes>>> all) mutable {
-               if (!all) return done(fail(all.error()));
-               done(std::move(all->front()));
-             });
+                         Callback<Attributes> done, CallId call) {
+  resolveAll(
+      std::move(mount), {&path, 1}, options, deadline,
+      [done = std::move(done)](Result<std::vector<Result<Attributes>>> all) mutable {
+        if (!all) return done(fail(all.error()));
+        done(std::move(all->front()));
+      },
+      call);
 }
 
 void NodeClient::resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options,
-                            TimePoint deadline, Callback<std::vector<Result<Attributes>>> done) {
+                            TimePoint deadline, Callback<std::vector<Result<Attributes>>> done, CallId call) {
   wire::pb::ResolveRequest request;
   request.set_mount(std::move(mount));
   for (const std::string& path : paths) request.add_paths(path);
   request.set_object_only(options.object_only);
   request.set_revalidate(options.revalidate);
   request.set_relay(true);
-  impl_->call(wire::MessageType::ResolveRequest, std::move(request), deadline,
-              [done = std::move(done), asked = paths.size()](Result<Bytes> body) mutable {
-                if (!body) return done(fail(body.error()));
-                auto reply = wire::parse<wire::pb::ResolveReply>(*body);
-                if (!reply) return done(fail(reply.error()));
-                if (static_cast<std::size_t>(reply->items_size()) != asked) return done(fail(notAnswered().error()));
-                std::vector<Result<Attributes>> all;
-                for (const auto& item : reply->items()) {
-                  if (item.has_failure())
-                    all.emplace_back(fail(wire::fromMessage(item.failure())));
-                  else
-                    all.emplace_back(attributesOf(item));
-                }
-                done(std::move(all));
-              });
+  impl_->call(
+      wire::MessageType::ResolveRequest, std::move(request), deadline,
+      [done = std::move(done), asked = paths.size()](Result<Bytes> body) mutable {
+        if (!body) return done(fail(body.error()));
+        auto reply = wire::parse<wire::pb::ResolveReply>(*body);
+        if (!reply) return done(fail(reply.error()));
+        if (static_cast<std::size_t>(reply->items_size()) != asked) return done(fail(notAnswered().error()));
+        std::vector<Result<Attributes>> all;
+        for (const auto& item : reply->items()) {
+          if (item.has_failure())
+            all.emplace_back(fail(wire::fromMessage(item.failure())));
+          else
+            all.emplace_back(attributesOf(item));
+        }
+        done(std::move(all));
+      },
+      call);
 }
 
 void NodeClient::list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,
-                      Callback<DirectoryPage> done) {
+                      Callback<DirectoryPage> done, CallId call) {
   wire::pb::ListRequest request;
   request.set_mount(std::move(mount));
   request.set_path(std::move(path));
@@ -367,14 +465,16 @@ void NodeClient::list(std::string mount, std::string path, std::string cursor, L
   request.set_max_entries(options.max);
   request.set_raw(options.raw);
   request.set_relay(true);
-  impl_->call(wire::MessageType::ListRequest, std::move(request), deadline,
-              [done = std::move(done)](Result<Bytes> body) mutable {
-                if (!body) return done(fail(body.error()));
-                auto reply = wire::parse<wire::pb::ListReply>(*body);
-                if (!reply) return done(fail(reply.error()));
-                if (reply->has_failure()) return done(fail(wire::fromMessage(reply->failure())));
-                done(pageOf(*reply));
-              });
+  impl_->call(
+      wire::MessageType::ListRequest, std::move(request), deadline,
+      [done = std::move(done)](Result<Bytes> body) mutable {
+        if (!body) return done(fail(body.error()));
+        auto reply = wire::parse<wire::pb::ListReply>(*body);
+        if (!reply) return done(fail(reply.error()));
+        if (reply->has_failure()) return done(fail(wire::fromMessage(reply->failure())));
+        done(pageOf(*reply));
+      },
+      call);
 }
 
 namespace {
@@ -383,24 +483,89 @@ std::uint64_t inside(const core::Plan& plan, std::uint64_t offset, std::uint64_t
 }
 }  // namespace
 
+namespace {
+Wanted wantedOf(core::Plan plan, std::uint64_t offset, std::uint64_t length, std::vector<MutableBytes> into) {
+  Wanted wanted;
+  wanted.length = inside(plan, offset, length);
+  wanted.plan = std::move(plan);
+  wanted.offset = offset;
+  wanted.into = std::move(into);
+  return wanted;
+}
+template <class T>
+auto oneResult(Callback<T> done) {
+  return [done = std::move(done)](std::span<Wanted> all) mutable {
+    const Wanted& wanted = all.front();
+    done(wanted.error ? Result<T>(fail(*wanted.error)) : Result<T>(static_cast<T>(wanted.length)));
+  };
+}
+}  // namespace
+
 void NodeClient::read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
                       Callback<std::size_t> done) {
-  const auto length = static_cast<std::size_t>(inside(plan, offset, into.size()));
-  impl_->run(std::make_shared<ReadOp<Impl::Op>>(
-      *impl_, impl_->channel(), Wanted{plan, offset, length, into.first(length)}, deadline,
-      [done = std::move(done), length](Status status) mutable {
-        done(status ? Result<std::size_t>(length) : Result<std::size_t>(fail(status.error())));
-      }));
+  std::vector<Wanted> wanted;
+  wanted.push_back(wantedOf(plan, offset, into.size(), {into}));
+  impl_->run(std::make_shared<ReadOp<Impl::Op>>(*impl_, impl_->channel(), std::move(wanted), false, deadline,
+                                                oneResult<std::size_t>(std::move(done))));
 }
 
 void NodeClient::warm(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
                       Callback<std::uint64_t> done) {
-  length = inside(plan, offset, length);
-  impl_->run(std::make_shared<ReadOp<Impl::Op>>(*impl_, impl_->channel(), Wanted{plan, offset, length, {}}, deadline,
-                                                [done = std::move(done), length](Status status) mutable {
-                                                  done(status ? Result<std::uint64_t>(length)
-                                                              : Result<std::uint64_t>(fail(status.error())));
-                                                }));
+  std::vector<Wanted> wanted;
+  wanted.push_back(wantedOf(plan, offset, length, {}));
+  impl_->run(std::make_shared<ReadOp<Impl::Op>>(*impl_, impl_->channel(), std::move(wanted), true, deadline,
+                                                oneResult<std::uint64_t>(std::move(done))));
+}
+
+void NodeClient::readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
+                           std::move_only_function<void(BatchResults)> done, CallId call) {
+  // Small enough that a batch's requests take turns with others, large enough that their number doesn't count.
+  constexpr std::size_t kItems = 256;
+  constexpr std::uint64_t kBytes = 64 * kMiB;
+  struct Batch {
+    BatchResults results;
+    std::size_t groups = 1;  // open, and the loop below
+    std::move_only_function<void(BatchResults)> done;
+    void groupDone() {
+      if (--groups == 0) done(std::move(results));
+    }
+  };
+  auto batch = std::make_shared<Batch>();
+  batch->results.resize(items.size());
+  batch->done = std::move(done);
+  std::vector<std::shared_ptr<Impl::Op>> ops;
+  for (std::size_t first = 0; first < items.size();) {
+    std::vector<Wanted> group;
+    std::uint64_t bytes = 0;
+    std::size_t at = first;
+    for (; at < items.size() && group.size() < kItems && (group.empty() || bytes + items[at].length <= kBytes); ++at) {
+      bytes += items[at].length;
+      group.push_back(
+          wantedOf(std::move(items[at].plan), items[at].offset, items[at].length, std::move(items[at].into)));
+    }
+    ++batch->groups;
+    ops.push_back(std::make_shared<ReadOp<Impl::Op>>(
+        *impl_, impl_->channel(), std::move(group), warm_only, deadline,
+        [batch, first](std::span<Wanted> all) {
+          for (std::size_t i = 0; i < all.size(); ++i) {
+            batch->results[first + i] =
+                all[i].error ? Result<std::uint64_t>(fail(*all[i].error)) : Result<std::uint64_t>(all[i].length);
+          }
+          batch->groupDone();
+        },
+        call));
+    first = at;
+  }
+  impl_->runAll(std::move(ops), [batch] { batch->groupDone(); });
+}
+
+CallId NodeClient::newCall() {
+  static std::atomic<CallId> last = 0;
+  return ++last;
+}
+
+void NodeClient::cancel(CallId call) {
+  if (call != 0) impl_->cancel(call);
 }
 
 void NodeClient::where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done) {

@@ -30,6 +30,17 @@ struct ListOptions {
   bool raw = false;       // as the origin has them
 };
 
+// Names one call, so that it can be cancelled. 0: nobody will.
+using CallId = std::uint64_t;
+
+// A range of an object and where its bytes go: the pieces in order, together at least as long as what is read.
+struct BatchItem {
+  core::Plan plan;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;  // cut at the object's end
+  std::vector<MutableBytes> into;
+};
+
 class NodeClient {
  public:
   // Connects when first used. InvalidArgument: no such address.
@@ -42,17 +53,29 @@ class NodeClient {
   static std::unique_ptr<Client> mount(std::shared_ptr<NodeClient> node, std::string name);
 
   void resolve(std::string mount, std::string path, ResolveOptions options, TimePoint deadline,
-               Callback<Attributes> done);
+               Callback<Attributes> done, CallId call = 0);
   // Many names in one request; an answer for each, in order. The outer error is the mount's or the node's.
   void resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options, TimePoint deadline,
-                  Callback<std::vector<Result<Attributes>>> done);
+                  Callback<std::vector<Result<Attributes>>> done, CallId call = 0);
   void list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,
-            Callback<DirectoryPage> done);
+            Callback<DirectoryPage> done, CallId call = 0);
   void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
             Callback<std::size_t> done);
   // Brings [offset, offset + length) into the cell, and no byte here: the number of bytes that are there now.
   void warm(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
             Callback<std::uint64_t> done);
+
+  // What a batch of ranges came to: for each item, in order, the bytes read (or warmed) or why not.
+  using BatchResults = std::vector<Result<std::uint64_t>>;
+  // Many ranges in requests of up to 256 of them or 64 MiB. `warm_only`: brings them into the cell, and no byte here.
+  void readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
+                 std::move_only_function<void(BatchResults)> done, CallId call = 0);
+
+  static CallId newCall();
+  // Ends what runs under this id with Cancelled, unless it has just ended otherwise. After its callback the caller's
+  // memory isn't touched any more.
+  void cancel(CallId call);
+
   void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
   void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);
   // Over a Unix socket only. The name under which it is mounted.

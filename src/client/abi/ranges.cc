@@ -1,0 +1,164 @@
+#include <algorithm>
+#include <fmt/format.h>
+#include <numeric>
+
+#include "client/abi/names.h"
+
+namespace forebay::abi {
+namespace {
+
+// A batch from its ranges in the caller's memory to their outcomes there.
+struct Batch {
+  std::shared_ptr<Session> session;
+  forebay_range* first = nullptr;
+  std::size_t stride = 0, count = 0;
+  bool warm_only = false;
+  std::vector<client::BatchItem> items;  // by range
+  std::vector<std::size_t> unresolved;   // ranges, by name
+  std::vector<Name> names;
+  std::vector<std::size_t> sent;  // ranges of what is read
+  Status failure;                 // the first
+  Done done;
+
+  forebay_range& range(std::size_t index) const {
+    return *reinterpret_cast<forebay_range*>(reinterpret_cast<std::byte*>(first) + stride * index);
+  }
+  void end(std::size_t index, const Result<std::uint64_t>& result) {
+    forebay_range& to = range(index);
+    to.got = result ? *result : 0;
+    to.code = result ? FOREBAY_OK : static_cast<forebay_code>(result.error().code);
+    if (!result && failure) failure = fail(result.error());
+  }
+};
+
+Status add(Batch& batch, std::size_t index) {
+  const forebay_range& range = batch.range(index);
+  if ((range.object == nullptr) == (range.name == nullptr))
+    return fail(Code::InvalidArgument, fmt::format("range {}: give its object or its name", index));
+  if (range.object != nullptr && range.object->session != batch.session)
+    return fail(Code::InvalidArgument, fmt::format("range {}: its object was opened by another client", index));
+  client::BatchItem item{.plan = {}, .offset = range.offset, .length = range.length, .into = {}};
+  for (std::size_t i = 0; !batch.warm_only && i < range.piece_count; ++i) {
+    const forebay_piece& piece = range.pieces[i];
+    if (piece.base == nullptr && piece.length != 0)
+      return fail(Code::InvalidArgument, fmt::format("range {}: piece {} is nowhere", index, i));
+    item.into.emplace_back(static_cast<std::byte*>(piece.base), piece.length);
+  }
+  if (range.object != nullptr) {
+    item.plan = range.object->plan;
+  } else {
+    batch.names.push_back(TRY(parseName(range.name)));
+    batch.unresolved.push_back(index);
+  }
+  batch.items.push_back(std::move(item));
+  return {};
+}
+
+// That its pieces hold the range, now that the object's size is known.
+Status checkRoom(const client::BatchItem& item) {
+  const std::uint64_t left = item.offset < item.plan.size ? item.plan.size - item.offset : 0;
+  const std::uint64_t needed = std::min(item.length, left);
+  std::uint64_t room = 0;
+  for (const MutableBytes piece : item.into) room += piece.size();
+  if (room >= needed) return {};
+  return fail(Code::InvalidArgument, fmt::format("{}: its pieces hold {} bytes, and {} come at offset {}",
+                                                 item.plan.path, room, needed, item.offset));
+}
+
+void read(const std::shared_ptr<Batch>& batch, const Asked& asked) {
+  std::vector<client::BatchItem> items;
+  for (std::size_t i = 0; i < batch->count; ++i) {
+    client::BatchItem& item = batch->items[i];
+    if (batch->range(i).code != FOREBAY_OK) continue;  // its name wasn't found
+    item.length = std::min(item.length, item.plan.size > item.offset ? item.plan.size - item.offset : 0);
+    if (const Status room = batch->warm_only ? Status() : checkRoom(item); !room) {
+      batch->end(i, fail(room.error()));
+      continue;
+    }
+    batch->sent.push_back(i);
+    items.push_back(std::move(item));
+  }
+  asked.node.readBatch(
+      std::move(items), batch->warm_only, asked.deadline,
+      [batch](client::NodeClient::BatchResults results) {
+        for (std::size_t i = 0; i < results.size(); ++i) batch->end(batch->sent[i], results[i]);
+        batch->done(std::move(batch->failure));
+      },
+      asked.id);
+}
+
+void start(const std::shared_ptr<Batch>& batch, const Asked& asked) {
+  for (std::size_t i = 0; i < batch->count; ++i) {
+    batch->range(i).code = FOREBAY_OK;
+    batch->range(i).got = 0;
+  }
+  if (batch->names.empty()) return read(batch, asked);
+  resolve(asked, std::move(batch->names), {.object_only = true, .revalidate = false},
+          [batch, deadline = asked.deadline, id = asked.id](Answers answers) {
+            for (std::size_t i = 0; i < answers.size(); ++i) {
+              const std::size_t index = batch->unresolved[i];
+              if (answers[i])
+                batch->items[index].plan = std::move(answers[i]->plan);
+              else
+                batch->end(index, fail(answers[i].error()));
+            }
+            const Status there = batch->session->with(
+                [&](client::NodeClient& node) { read(batch, {.node = node, .deadline = deadline, .id = id}); });
+            if (!there) batch->done(fail(there.error()));
+          });
+}
+
+forebay_code runBatch(forebay_client* client, forebay_range* ranges, std::size_t count, bool warm_only,
+                      forebay_call* call, forebay_error* error) {
+  constexpr std::size_t kMost = 1'048'576;
+  if (ranges == nullptr || count == 0 || count > kMost)
+    return fill(error, {Code::InvalidArgument, fmt::format("a batch has 1 to {} ranges, not {}", kMost, count), 0});
+  auto batch = std::make_shared<Batch>();
+  batch->session = client->session;
+  batch->first = ranges;
+  batch->stride = ranges->size;
+  batch->count = count;
+  batch->warm_only = warm_only;
+  if (const Status good = checkSize("forebay_range", ranges->size, sizeof *ranges); !good)
+    return fill(error, good.error());
+  for (std::size_t i = 0; i < count; ++i)
+    if (const Status good = add(*batch, i); !good) return fill(error, good.error());
+  return run(client->session, call, error, [batch](const Asked& asked, Done done) {
+    batch->done = std::move(done);
+    start(batch, asked);
+  });
+}
+
+}  // namespace
+}  // namespace forebay::abi
+
+forebay_code forebay_read(forebay_object* object, std::uint64_t offset, void* buffer, std::uint64_t length,
+                          std::uint64_t* got, forebay_call* call, forebay_error* error) {
+  using namespace forebay;  // NOLINT(google-build-using-namespace)
+  if (got == nullptr || (buffer == nullptr && length != 0))
+    return abi::fill(error, {Code::InvalidArgument, "a read needs a buffer and a place for the number of bytes", 0});
+  return abi::run(object->session, call, error,
+                  [plan = object->plan, offset, into = MutableBytes(static_cast<std::byte*>(buffer), length), got](
+                      const abi::Asked& asked, abi::Done done) mutable {
+                    std::vector<client::BatchItem> items;
+                    items.push_back({.plan = std::move(plan), .offset = offset, .length = into.size(), .into = {into}});
+                    asked.node.readBatch(
+                        std::move(items), false, asked.deadline,
+                        [got, done = std::move(done)](client::NodeClient::BatchResults results) mutable {
+                          if (!results[0]) return done(fail(results[0].error()));
+                          *got = *results[0];
+                          done({});
+                        },
+                        asked.id);
+                  });
+}
+
+forebay_code forebay_read_batch(forebay_client* client, forebay_range* ranges, std::size_t count, forebay_call* call,
+                                forebay_error* error) {
+  return forebay::abi::runBatch(client, ranges, count, false, call, error);
+}
+
+forebay_code forebay_prefetch(forebay_client* client, forebay_range* ranges, std::size_t count, forebay_call* call,
+                              forebay_error* error) {
+  return forebay::abi::runBatch(client, ranges, count, true, call, error);
+}
