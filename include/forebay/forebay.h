@@ -35,6 +35,7 @@
  * VERSIONS. A struct starts with its size; set it to sizeof. What a caller compiled earlier doesn't know isn't touched,
  * and what it leaves zero has its default. Later versions add at the end only.
  */
+/* Written as C writes it: NOLINTBEGIN(modernize-*,readability-*,bugprone-*,cppcoreguidelines-*,google-*) */
 #ifndef FOREBAY_FOREBAY_H
 #define FOREBAY_FOREBAY_H
 
@@ -222,3 +223,4 @@ FOREBAY_API forebay_code forebay_prefetch(forebay_client* client, forebay_range*
 }
 #endif
 #endif
+/* NOLINTEND(modernize-*,readability-*,bugprone-*,cppcoreguidelines-*,google-*) */

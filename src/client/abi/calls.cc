@@ -89,9 +89,7 @@ bool inCallback() {
 
 void copyText(std::span<char> to, std::string_view text) {
   if (to.empty()) return;
-  const std::size_t length = std::min(text.size(), to.size() - 1);
-  std::copy_n(text.data(), length, to.data());
-  to[length] = '\0';
+  to[text.copy(to.data(), to.size() - 1)] = '\0';
 }
 
 Status checkSize(const char* what, std::size_t size, std::size_t needed) {

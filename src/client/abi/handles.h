@@ -55,6 +55,7 @@ bool inCallback();
 
 }  // namespace forebay::abi
 
+// The names are the header's: NOLINTBEGIN(readability-identifier-naming)
 struct forebay_client {
   std::shared_ptr<forebay::abi::Session> session;
 };
@@ -68,7 +69,7 @@ struct forebay_page {
 
 // Completions of calls, until they are drained.
 struct forebay_queue {
-  forebay_queue(std::size_t capacity_, int fd_) : capacity(capacity_), fd(fd_) {}
+  forebay_queue(std::size_t places, int event) : capacity(places), fd(event) {}
   bool reserve();  // a place for a call that starts; false: full
   void giveBack();
   void push(std::uint64_t id, void* user, const forebay::Status& status);
@@ -85,3 +86,4 @@ struct forebay_queue {
   std::size_t open = 0;  // on their way or in `ended`
   std::deque<Ended> ended;
 };
+// NOLINTEND(readability-identifier-naming)

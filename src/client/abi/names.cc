@@ -103,14 +103,14 @@ Result<std::shared_ptr<Session>> connect(const forebay_options& options) {
                 "this version reads a cell through a node alone: leave `direct` empty, and give one member as `node`");
   }
   const io::Address address = TRY(addressOf(options));
-  const auto noNode = [&](const Error& why) {
+  const auto no_node = [&](const Error& why) {
     return fail(Code::Unavailable,
                 fmt::format("no node answers at {} ({}): start one (`forebay node`), or say where it "
                             "is with the option `node` or in FOREBAY_NODE",
                             address.text(), why.message));
   };
   if (address.isUnix()) {
-    if (const auto there = io::startConnect(address); !there) return noNode(there.error());
+    if (const auto there = io::startConnect(address); !there) return no_node(there.error());
   }
   auto session = std::make_shared<Session>();
   session->process = processGeneration();
@@ -120,7 +120,7 @@ Result<std::shared_ptr<Session>> connect(const forebay_options& options) {
       options.connect_timeout_ms == 0 ? Duration(3s) : std::chrono::milliseconds(options.connect_timeout_ms);
   const auto answer = client::wait<wire::pb::StatusReply>(
       [&](auto done) { session->node->status(false, io::Reactor::now() + first, std::move(done)); });
-  if (!answer) return noNode(answer.error());
+  if (!answer) return no_node(answer.error());
   return session;
 }
 
