@@ -42,15 +42,24 @@ class ScriptedOrigin : public origin::Origin {
       if (down) return done(fail(*down));
       const auto known = objects.find(path);
       if (known == objects.end() || known->second.version != version) return done(fail(Code::Gone, path + ": changed"));
-      Bytes from = bytesOf(known->second.content).subspan(offset, length);
-      while (!from.empty()) {
-        const auto room = sink.room();
-        const std::size_t n = std::min({room.size(), from.size(), portion});
-        std::memcpy(room.data(), from.data(), n);
-        sink.wrote(n);
-        from = from.subspan(n);
-      }
+      send(bytesOf(known->second.content).subspan(offset, length), sink);
       done({});
+    });
+  }
+  void open(std::string path, std::uint64_t most, origin::OpenSink& sink, TimePoint,
+            origin::Callback<origin::ObjectInfo> done) override {
+    ++opens;
+    later([this, path = std::move(path), most, &sink, done = std::move(done)]() mutable {
+      if (down) return done(fail(*down));
+      const auto known = objects.find(path);
+      if (known == objects.end()) return done(fail(Code::NotFound, path + ": no such object"));
+      const Bytes from = bytesOf(known->second.content);
+      const origin::ObjectInfo info{from.size(), known->second.version, 0};
+      const Bytes first = from.first(std::min<std::uint64_t>(from.size(), most));
+      sink.begins(info, first.size());
+      send(first, sink);
+      bytes += first.size();
+      done(info);
     });
   }
   void list(std::string prefix, std::string next, std::uint32_t max, TimePoint,
@@ -74,11 +83,20 @@ class ScriptedOrigin : public origin::Origin {
   std::map<std::string, Object> objects;
   std::optional<Error> down;     // every call fails with it
   std::size_t portion = 10'007;  // of bytes: no border of anything
-  int heads = 0, gets = 0, lists = 0;
+  int heads = 0, gets = 0, opens = 0, lists = 0;
   std::uint64_t bytes = 0;
   std::vector<std::uint32_t> asked_max;
 
  private:
+  void send(Bytes from, origin::ByteSink& sink) const {
+    while (!from.empty()) {
+      const auto room = sink.room();
+      const std::size_t n = std::min({room.size(), from.size(), portion});
+      std::memcpy(room.data(), from.data(), n);
+      sink.wrote(n);
+      from = from.subspan(n);
+    }
+  }
   void later(io::Task task) {
     if (holding_)
       held_.push_back(std::move(task));

@@ -39,10 +39,9 @@ class AzureDialect final : public Dialect {
     } else {
       path += '/' + percentEncodePath(s_.url.prefix + call.path);
     }
-    if (call.kind == CallKind::Get) {
+    if (call.kind == CallKind::Get || call.kind == CallKind::Open)
       headers.emplace_back("x-ms-range", fmt::format("bytes={}-{}", call.offset, call.offset + call.length - 1));
-      if_match = '"' + call.version + '"';
-    }
+    if (call.kind == CallKind::Get) if_match = '"' + call.version + '"';
     headers.emplace_back("x-ms-date", httpDate(wall_ns));
     headers.emplace_back("x-ms-version", kAzureApiVersion);
     const bool head = call.kind == CallKind::Head;

@@ -13,7 +13,7 @@
 
 namespace forebay::origin {
 
-enum class CallKind { Head, Get, List };
+enum class CallKind { Head, Get, Open, List };  // Open: the first bytes of whatever version is there
 
 struct Call {
   CallKind kind = CallKind::Head;

@@ -79,6 +79,17 @@ Status checkVersion(int fd, const std::string& path, const std::string& version)
   return {};
 }
 
+struct OpenFile {
+  ObjectInfo info;
+  Descriptor fd;
+};
+Result<OpenFile> openFile(int root, const std::string& path) {
+  if (!isCanonical(path)) return fail(Code::NotFound, fmt::format("{}: no such file", path));
+  Descriptor fd = TRY(openBeneath(root, path, O_RDONLY | O_NONBLOCK));
+  const ObjectInfo info = TRY(infoOf(fd.get(), path));
+  return OpenFile{info, std::move(fd)};
+}
+
 // One get(): the descriptor stays open from piece to piece.
 struct Get {
   std::string path, version;
@@ -220,6 +231,33 @@ class DirOrigin : public Origin {
       else
         nextPiece(call);
     });
+  }
+
+  void open(std::string path, std::uint64_t most, OpenSink& sink, TimePoint deadline,
+            Callback<ObjectInfo> done) override {
+    metrics_.gets.add();
+    run<OpenFile>(
+        deadline, [fd = fd_.get(), path] { return openFile(fd, path); },
+        [this, path, most, &sink, deadline, done = std::move(done)](Result<OpenFile> file) mutable {
+          if (!file) return done(fail(std::move(file.error())));
+          const ObjectInfo info = file->info;
+          auto call = std::make_shared<Get>();
+          call->path = std::move(path);
+          call->version = info.version;
+          call->left = std::min(most, info.size);
+          call->sink = &sink;
+          call->deadline = deadline;
+          call->fd = std::move(file->fd);
+          call->done = [info, done = std::move(done)](Status status) mutable {
+            if (status)
+              done(info);
+            else
+              done(fail(std::move(status.error())));
+          };
+          const std::weak_ptr<int> alive = alive_;
+          sink.begins(info, call->left);
+          if (!alive.expired()) nextPiece(call);
+        });
   }
 
   bool hasEmptyDirectories() const override { return true; }

@@ -13,8 +13,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class VectorSink : public ByteSink {
+class VectorSink : public OpenSink {
  public:
+  void begins(const ObjectInfo& info, std::uint64_t length) override { begun.emplace_back(info.size, length); }
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> begun;
   MutableBytes room() override { return room_; }
   void wrote(std::size_t n) override {
     text.append(reinterpret_cast<const char*>(room_.data()), n);
@@ -163,6 +165,27 @@ TEST_F(DirOriginTest, aRootThatIsNoDirectoryIsSaidAtOnce) {
   EXPECT_EQ(makeDirOrigin("relative", *reactor, *pool, origin_metrics).error().code, Code::InvalidArgument);
   EXPECT_EQ(makeDirOrigin(root.string() + "/none", *reactor, *pool, origin_metrics).error().code, Code::NotFound);
   EXPECT_EQ(makeDirOrigin(root.string() + "/file", *reactor, *pool, origin_metrics).error().code, Code::NotFound);
+}
+
+TEST_F(DirOriginTest, opensAFileWithItsFirstBytes) {
+  const std::string text(700'000, 'x');
+  write("d/f", text);
+  write("empty", "");
+  for (const auto& [path, most, length] : std::vector<std::tuple<std::string, std::uint64_t, std::uint64_t>>{
+           {"d/f", 1'000'000, 700'000}, {"d/f", 10, 10}, {"empty", 10, 0}}) {
+    VectorSink sink;
+    const auto info = wait<ObjectInfo>([&](auto done) { origin->open(path, most, sink, kNever, std::move(done)); });
+    ASSERT_TRUE(info) << info.error().text();
+    ASSERT_EQ(sink.begun.size(), 1U);
+    EXPECT_EQ(sink.begun[0], std::pair(info->size, length));
+    EXPECT_EQ(sink.text, text.substr(0, length));
+  }
+  VectorSink sink;
+  for (const char* path : {"none", "d", "../d/f"}) {
+    const auto info = wait<ObjectInfo>([&](auto done) { origin->open(path, 10, sink, kNever, std::move(done)); });
+    ASSERT_FALSE(info) << path;
+    EXPECT_EQ(info.error().code, Code::NotFound) << path;
+  }
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ using io::HttpResult;
 // "bytes 0-99/1234" or "bytes 0-99/*".
 struct ContentRange {
   std::uint64_t first = 0, last = 0;
+  std::optional<std::uint64_t> size;  // of the whole object
 };
 std::optional<ContentRange> parseContentRange(std::string_view text) {
   if (!text.starts_with("bytes ")) return std::nullopt;
@@ -33,7 +34,7 @@ std::optional<ContentRange> parseContentRange(std::string_view text) {
   const auto first = parseNumber(text.substr(0, dash));
   const auto last = parseNumber(text.substr(dash + 1, slash - dash - 1));
   if (!first || !last || *last < *first) return std::nullopt;
-  return ContentRange{*first, *last};
+  return ContentRange{*first, *last, parseNumber(text.substr(slash + 1))};
 }
 
 std::string requestId(const HttpResponse& response) {
@@ -98,11 +99,31 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
   using Done = std::variant<Callback<ObjectInfo>, Callback<ListPage>, DoneCallback>;
 
   Op(HttpOrigin& owner, Call what, TimePoint until, Done callback)
-      : origin(owner), call(std::move(what)), deadline(until), done_callback(std::move(callback)) {}
+      : origin(owner), call(std::move(what)), deadline(until), done_callback(std::move(callback)), due(call.length) {}
 
   Body head(const HttpResponse& response) override;
   bool body(Bytes bytes) override;
   void done(HttpResult result) override { origin.endAttempt(*this, result); }
+
+  // What the next attempt asks for. An open goes on as a get of the version that it found, and asks for the head of what
+  // has no first byte.
+  CallKind asks() const {
+    if (call.kind != CallKind::Open) return call.kind;
+    return no_range ? CallKind::Head : opened ? CallKind::Get : CallKind::Open;
+  }
+  Call next() const {
+    Call now = call;
+    now.kind = asks();
+    if (opened) now.version = opened->version;
+    now.offset += received;
+    now.length = due - received;
+    return now;
+  }
+  void tellOpened(const ObjectInfo& info, std::uint64_t length) {
+    opened = info;
+    due = length;
+    open_sink->begins(info, length);
+  }
 
   HttpOrigin& origin;
   const Call call;
@@ -110,7 +131,11 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
   Done done_callback;
   OpId id = 0;
   ByteSink* sink = nullptr;
-  std::uint64_t received = 0;  // of a get, over all attempts
+  OpenSink* open_sink = nullptr;     // of an open; `sink` is the same then
+  std::optional<ObjectInfo> opened;  // of an open: what its first answer said
+  bool no_range = false;             // of an open: no byte is there to ask for
+  std::uint64_t due = 0;             // bytes that the sink shall have in the end
+  std::uint64_t received = 0;        // of a get, over all attempts
   TimePoint submitted{}, attempt_start{};
   std::uint32_t attempts = 0, in_a_row = 0;
   std::uint64_t received_before = 0;  // when this attempt began
@@ -123,6 +148,8 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
 
  private:
   Body refuse(Code code, std::string why);
+  Body headOfGet(const HttpResponse& response);
+  Body headOfOpen(const HttpResponse& response);
 };
 
 io::HttpReceiver::Body HttpOrigin::Op::refuse(Code code, std::string why) {
@@ -131,15 +158,20 @@ io::HttpReceiver::Body HttpOrigin::Op::refuse(Code code, std::string why) {
 }
 
 io::HttpReceiver::Body HttpOrigin::Op::head(const HttpResponse& response) {
-  if (call.kind != CallKind::Get) return Body::Collect;
+  const CallKind kind = asks();
+  if (kind != CallKind::Get && kind != CallKind::Open) return Body::Collect;
   origin.metrics_.first_byte.record(io::Reactor::now() - attempt_start);
+  return kind == CallKind::Get ? headOfGet(response) : headOfOpen(response);
+}
+
+io::HttpReceiver::Body HttpOrigin::Op::headOfGet(const HttpResponse& response) {
   if (response.status == 200)
     return refuse(Code::Corrupt,
                   "the origin sent the whole object where a range was asked; it (or a proxy before it) "
                   "ignores ranges and can't be read from");
   if (response.status != 206) return Body::Collect;
 
-  const std::uint64_t first = call.offset + received, last = call.offset + call.length - 1;
+  const std::uint64_t first = call.offset + received, last = call.offset + due - 1;
   const auto range = parseContentRange(response.headers.get("content-range"));
   if (!range || range->first != first || range->last != last)
     return refuse(Code::Corrupt, fmt::format("asked for bytes {}-{}, the origin answers with range {}", first, last,
@@ -151,16 +183,40 @@ io::HttpReceiver::Body HttpOrigin::Op::head(const HttpResponse& response) {
   const std::string etag = bareEtag(response.headers.get("etag"));
   if (etag.empty())
     return refuse(Code::Corrupt, "the answer has no ETag: which version its bytes belong to can't be known");
-  if (etag != call.version)
-    return refuse(Code::Gone, fmt::format("version {} was asked, the origin has {}", shown(call.version), shown(etag)));
+  const std::string& version = opened ? opened->version : call.version;
+  if (etag != version)
+    return refuse(Code::Gone, fmt::format("version {} was asked, the origin has {}", shown(version), shown(etag)));
   return Body::Stream;
+}
+
+io::HttpReceiver::Body HttpOrigin::Op::headOfOpen(const HttpResponse& response) {
+  if (response.status != 206 && response.status != 200) return Body::Collect;
+  Result<ObjectInfo> info = origin.dialect_->readHead(response);  // its size is this answer's
+  if (!info) return refuse(info.error().code, std::move(info.error().message));
+  const std::uint64_t length = info->size;
+  if (response.status == 206) {
+    const auto range = parseContentRange(response.headers.get("content-range"));
+    if (!range || !range->size || range->first != 0 || range->last != std::min(call.length, *range->size) - 1 ||
+        length != range->last + 1)
+      return refuse(Code::Corrupt,
+                    fmt::format("asked for the first {} bytes, the origin answers with range {}, {} bytes", call.length,
+                                shown(response.headers.get("content-range")), length));
+    info->size = *range->size;
+  } else if (length > call.length) {
+    return refuse(Code::Corrupt,
+                  "the origin sent the whole object where a range was asked; it (or a proxy before it) "
+                  "ignores ranges and can't be read from");
+  }
+  const auto self = shared_from_this();  // the sink may destroy the origin, and us with it
+  tellOpened(*info, length);
+  return dropped ? Body::Refuse : Body::Stream;
 }
 
 bool HttpOrigin::Op::body(Bytes bytes) {
   const auto self = shared_from_this();  // the sink may destroy the origin, and us with it
   origin.metrics_.bytes.add(bytes.size());
-  if (bytes.size() > call.length - received) {
-    refuse(Code::Corrupt, fmt::format("more than the {} bytes that are due arrived", call.length));
+  if (bytes.size() > due - received) {
+    refuse(Code::Corrupt, fmt::format("more than the {} bytes that are due arrived", due));
     return false;
   }
   while (!bytes.empty()) {
@@ -236,6 +292,14 @@ void HttpOrigin::get(std::string path, std::string version, std::uint64_t offset
   submit(std::move(op));
 }
 
+void HttpOrigin::open(std::string path, std::uint64_t most, OpenSink& sink, TimePoint deadline,
+                      Callback<ObjectInfo> done) {
+  auto op = std::make_shared<Op>(*this, Call{.kind = CallKind::Open, .path = std::move(path), .length = most}, deadline,
+                                 std::move(done));
+  op->sink = op->open_sink = &sink;
+  submit(std::move(op));
+}
+
 void HttpOrigin::list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
                       Callback<ListPage> done) {
   submit(std::make_shared<Op>(
@@ -254,6 +318,7 @@ std::string problemOf(const Call& call) {
     return {};
   }
   if (call.path.empty()) return "an object's name can't be empty";
+  if (call.kind == CallKind::Open && call.length == 0) return "no bytes were asked for";
   if (call.kind != CallKind::Get) return {};
   if (call.version.empty()) return "no version was given";
   if (call.offset + call.length < call.offset) return "the range ends beyond 2^64";
@@ -308,13 +373,12 @@ void HttpOrigin::startWaiting() {
 
 void HttpOrigin::startAttempt(Op& op) {
   const TimePoint now = io::Reactor::now();
-  Call call = op.call;
-  call.offset += op.received;
-  call.length -= op.received;
+  const Call call = op.next();
   Result<io::HttpRequest> request = dialect_->request(call, io::Reactor::wallNs());
   Result<io::HttpId> started = 0;
   if (request) {
-    const bool is_get = call.kind == CallKind::Get, is_list = call.kind == CallKind::List;
+    const bool is_get = call.kind == CallKind::Get || call.kind == CallKind::Open;
+    const bool is_list = call.kind == CallKind::List;
     const auto allowance =
         std::chrono::milliseconds(call.length / std::max<std::uint64_t>(1, options_.attempt_bytes_per_second / 1000));
     request->deadline = std::min(op.deadline, now + options_.attempt_timeout + allowance);
@@ -346,7 +410,7 @@ void HttpOrigin::startAttempt(Op& op) {
   ++op.in_a_row;
   op.attempt_start = now;
   op.received_before = op.received;
-  (call.kind == CallKind::Get ? metrics_.gets : call.kind == CallKind::Head ? metrics_.heads : metrics_.lists).add();
+  (call.kind == CallKind::Head ? metrics_.heads : call.kind == CallKind::List ? metrics_.lists : metrics_.gets).add();
 }
 
 void HttpOrigin::end(Op& op) {
@@ -376,30 +440,10 @@ void HttpOrigin::endAttempt(Op& op, const HttpResult& result) {
   --running_;
   if (op.refusal) return fail(op, std::move(*op.refusal));
   const HttpResponse& response = result.response;
-  if (result.ok() && op.call.kind == CallKind::Get && response.status == 206) {
-    if (op.received != op.call.length)
-      return fail(op, {Code::Corrupt, fmt::format("{}: the answer ended after {} of {} bytes", describe(op.call),
-                                                  op.received, op.call.length)});
-    end(op);
-    return std::get<DoneCallback>(keep->done_callback)({});
-  }
-  if (result.ok() && op.call.kind == CallKind::Head && response.status == 200) {
-    Result<ObjectInfo> info = dialect_->readHead(response);
-    if (!info) {
-      info.error().message = fmt::format("{}: {}", describe(op.call), info.error().message);
-      return fail(op, std::move(info.error()));
-    }
-    end(op);
-    return std::get<Callback<ObjectInfo>>(keep->done_callback)(std::move(info));
-  }
-  if (result.ok() && op.call.kind == CallKind::List && response.status == 200) {
-    Result<ListPage> page = dialect_->readList(op.call, response.body);
-    if (!page) {
-      page.error().message = fmt::format("{}: {}", describe(op.call), page.error().message);
-      return fail(op, std::move(page.error()));
-    }
-    end(op);
-    return std::get<Callback<ListPage>>(keep->done_callback)(std::move(page));
+  if (result.ok() && answered(op, response)) return;
+  if (result.ok() && op.asks() == CallKind::Open && response.status == 416) {
+    op.no_range = true;
+    return resubmit(op.id);
   }
   if (result.ok() && !op.learned && dialect_->learn(response)) {
     op.learned = true;
@@ -412,6 +456,40 @@ void HttpOrigin::endAttempt(Op& op, const HttpResult& result) {
                   .progress = op.received > op.received_before,
                   .retry_after = retryAfter(response.headers, io::Reactor::wallNs())};
   retryOrGiveUp(op, attempt, result.ok() ? statusError(op, response) : errorOf(op, result));
+}
+
+// Whether that was the answer, good or bad, that the call waited for.
+bool HttpOrigin::answered(Op& op, const HttpResponse& response) {
+  const auto keep = op.shared_from_this();
+  const auto give = [&](auto result) {
+    if (!result) {
+      result.error().message = fmt::format("{}: {}", describe(op.call), result.error().message);
+      fail(op, std::move(result.error()));
+      return true;
+    }
+    end(op);
+    std::get<Callback<typename decltype(result)::value_type>>(keep->done_callback)(std::move(result));
+    return true;
+  };
+  if (op.asks() == CallKind::List) return response.status == 200 && give(dialect_->readList(op.call, response.body));
+  if (op.asks() == CallKind::Head) {
+    if (response.status != 200) return false;
+    Result<ObjectInfo> info = dialect_->readHead(response);
+    if (info && op.open_sink != nullptr) op.tellOpened(*info, 0);
+    return op.dropped || give(std::move(info));
+  }
+  const bool bytes_came = response.status == 206 || (op.opened && response.status == 200);
+  if (!bytes_came) return false;
+  if (op.received != op.due)
+    fail(op, {Code::Corrupt,
+              fmt::format("{}: the answer ended after {} of {} bytes", describe(op.call), op.received, op.due)});
+  else if (op.opened)
+    give(Result<ObjectInfo>(*op.opened));
+  else {
+    end(op);
+    std::get<DoneCallback>(keep->done_callback)({});
+  }
+  return true;
 }
 
 void HttpOrigin::retryOrGiveUp(Op& op, const Attempt& attempt, Error error) {
@@ -457,6 +535,8 @@ std::string HttpOrigin::describe(const Call& call) const {
       return "look up " + name;
     case CallKind::List:
       return "list " + name;
+    case CallKind::Open:
+      return "open " + name;
     case CallKind::Get:
       break;
   }
@@ -469,14 +549,14 @@ Error HttpOrigin::errorOf(const Op& op, const HttpResult& result) const {
     message += ". " + dialect_->unreachableAdvice();
   if (result.failure == HttpFailure::Untrusted)
     message += ". If the service has a private certificate authority, give its certificate as ca_file";
-  if (op.received > 0) message += fmt::format(" (after {} of {} bytes)", op.received, op.call.length);
+  if (op.received > 0) message += fmt::format(" (after {} of {} bytes)", op.received, op.due);
   return {codeOfFailure(result.failure), std::move(message)};
 }
 
 Error HttpOrigin::statusError(const Op& op, const HttpResponse& response) const {
   const int status = response.status;
   const std::string word = dialect_->errorCode(response);
-  Error error{codeOfStatus(op.call.kind, status), {}};
+  Error error{codeOfStatus(op.asks(), status), {}};
   if (dialect_->isUnauthenticated(word)) error.code = Code::Unauthenticated;
   if (dialect_->isTransient(word)) error.code = Code::Unavailable;
   error.message =

@@ -51,6 +51,8 @@ class HttpOrigin final : public Origin {
   void head(std::string path, TimePoint deadline, Callback<ObjectInfo> done) override;
   void get(std::string path, std::string version, std::uint64_t offset, std::uint64_t length, ByteSink& sink,
            TimePoint deadline, DoneCallback done) override;
+  void open(std::string path, std::uint64_t most, OpenSink& sink, TimePoint deadline,
+            Callback<ObjectInfo> done) override;
   void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
             Callback<ListPage> done) override;
   std::string url() const override { return dialect_->url(); }
@@ -63,6 +65,7 @@ class HttpOrigin final : public Origin {
   void startWaiting();
   void startAttempt(Op& op);
   void endAttempt(Op& op, const io::HttpResult& result);
+  bool answered(Op& op, const io::HttpResponse& response);
   void retryOrGiveUp(Op& op, const Attempt& attempt, Error error);
   void resubmit(OpId id);
   void end(Op& op);  // forgets it; its callback is the caller's to run, last

@@ -54,6 +54,13 @@ class ByteSink {
   virtual void wrote(std::size_t n) = 0;
 };
 
+// Receives what open() finds: what the object is, then its first bytes.
+class OpenSink : public ByteSink {
+ public:
+  // Once, before any byte: `length` of them follow, from the object's start.
+  virtual void begins(const ObjectInfo& info, std::uint64_t length) = 0;
+};
+
 template <class T>
 using Callback = std::move_only_function<void(Result<T>)>;
 using DoneCallback = std::move_only_function<void(Status)>;
@@ -71,6 +78,14 @@ class Origin {
   // attempt stopped; the sink sees each byte once. `sink` must live until done() has run or the origin is destroyed.
   virtual void get(std::string path, std::string version, std::uint64_t offset, std::uint64_t length, ByteSink& sink,
                    TimePoint deadline, DoneCallback done) = 0;
+
+  // What the object is, and its first `most` bytes (all of them, if it has no more), in one request: what is small
+  // needs no look-up before it is read. The bytes belong to the version that begins() was told: a retry asks for that
+  // version, and where it is gone by then the call fails with Gone. An empty object may cost a second request (there is
+  // no range of nothing), and if it grew in between, begins() hears of the new version and of 0 bytes. `most` is at
+  // least 1; `sink` must live until done() has run or the origin is destroyed.
+  virtual void open(std::string path, std::uint64_t most, OpenSink& sink, TimePoint deadline,
+                    Callback<ObjectInfo> done) = 0;
 
   // Names that start with `prefix` ("" or ends with '/'), cut at the next '/'. At most `max` entries (a hint).
   virtual void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,

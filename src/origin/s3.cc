@@ -56,10 +56,9 @@ class S3Dialect final : public Dialect {
       path += '/' + percentEncodePath(s_.url.prefix + call.path);
     }
     std::vector<std::pair<std::string, std::string>> headers;
-    if (call.kind == CallKind::Get) {
+    if (call.kind == CallKind::Get || call.kind == CallKind::Open)
       headers.emplace_back("Range", fmt::format("bytes={}-{}", call.offset, call.offset + call.length - 1));
-      headers.emplace_back("If-Match", '"' + call.version + '"');
-    }
+    if (call.kind == CallKind::Get) headers.emplace_back("If-Match", '"' + call.version + '"');
     return assemble(call.kind == CallKind::Head ? io::HttpMethod::Head : io::HttpMethod::Get, path, query,
                     std::move(headers), wall_ns);
   }
