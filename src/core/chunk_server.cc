@@ -74,7 +74,7 @@ void ChunkServer::want(TimePoint now, const Want& e, ServerActions& out) {
     refuse(e.waiter, Refusal::Moved, {Code::Unavailable, "another node owns it", 0}, out);
     return;
   }
-  const auto outcome = fills_.wanted(e.waiter, e.chunk, e.runs, e.present, e.chunk_runs);
+  const auto outcome = fills_.wanted(e.waiter, e.chunk, e.runs, e.present, e.chunk_runs, e.wide);
   if (!outcome.refused.empty()) {
     refuse(e.waiter, Refusal::Busy, {Code::Busy, "too many fetches or readers wait at this node", 50}, out);
     return;

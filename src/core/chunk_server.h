@@ -67,6 +67,7 @@ struct Want {
   bool relayed = false;           // by a peer: don't relay further
   bool fallback = false;          // the asker couldn't reach the owners before this node
   bool no_fill = false;           // Miss rather than fetch
+  bool wide = false;              // its reader scans: the rest of the chunk will be wanted too
   NodeId asker = kNoNode;         // the peer that asks, if it is one
   std::uint64_t map_version = 0;  // the asker's
   TimePoint deadline = kNever;

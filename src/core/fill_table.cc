@@ -3,9 +3,8 @@
 namespace forebay::core {
 
 std::vector<RunRange> FillTable::missing(const Chunk& chunk, RunRange runs, const RunSet& present,
-                                         std::uint32_t chunk_runs) const {
+                                         std::uint32_t chunk_runs, bool wide) {
   const auto there = [&](std::uint32_t run) { return present.has(run) || chunk.coming.contains(run); };
-  const bool scan = (runs.first > 0 && there(runs.first - 1)) || runs.size() * 4 >= chunk_runs;
   std::vector<RunRange> gaps;
   for (std::uint32_t run = runs.first; run < runs.end; ++run) {
     if (there(run)) continue;
@@ -14,16 +13,16 @@ std::vector<RunRange> FillTable::missing(const Chunk& chunk, RunRange runs, cons
     else
       gaps.push_back({run, run + 1});
   }
-  if (scan && !gaps.empty() && gaps.back().end == runs.end)
+  if ((wide || runs.size() * 4 >= chunk_runs) && !gaps.empty() && gaps.back().end == runs.end)
     while (gaps.back().end < chunk_runs && !there(gaps.back().end)) ++gaps.back().end;
   return gaps;
 }
 
 FillTable::Outcome FillTable::wanted(WaiterId waiter, ChunkId chunk_id, RunRange runs, const RunSet& present,
-                                     std::uint32_t chunk_runs) {
+                                     std::uint32_t chunk_runs, bool wide) {
   Outcome out;
   Chunk& chunk = chunks_[chunk_id];
-  const auto gaps = missing(chunk, runs, present, chunk_runs);
+  const auto gaps = missing(chunk, runs, present, chunk_runs, wide);
   // Not `size + gaps > max`: a request with more gaps than that would be refused for ever, by an idle node too.
   if (waiters_.size() >= limits_.max_waiters || (!gaps.empty() && fetches_.size() >= limits_.max_fetches)) {
     out.refused.push_back(waiter);
@@ -41,6 +40,19 @@ FillTable::Outcome FillTable::wanted(WaiterId waiter, ChunkId chunk_id, RunRange
   advance(waiter, state, out);
   dropIfIdle(chunk_id);
   return out;
+}
+
+std::vector<FetchId> FillTable::bringing(const ChunkId& id, RunRange runs, const RunSet& present) const {
+  const auto known = chunks_.find(id);
+  if (known == chunks_.end()) return {};
+  std::vector<FetchId> fetches;
+  for (std::uint32_t run = runs.first; run < runs.end; ++run) {
+    if (present.has(run)) continue;
+    const auto coming = known->second.coming.find(run);
+    if (coming == known->second.coming.end()) return {};
+    if (fetches.empty() || fetches.back() != coming->second) fetches.push_back(coming->second);
+  }
+  return fetches;
 }
 
 FillTable::Outcome FillTable::arrived(FetchId id, std::uint32_t upto) {

@@ -8,9 +8,10 @@
 //   failed    every waiter that still needs a run of that fetch is told; the next one to ask tries again
 //   left      a reader went away; its fetch goes on, because its bytes are already paid for
 //
-// Widening. A request that goes on where present or arriving runs end, or that asks for a quarter of the chunk and
-// more, is taken for a scan: its fetch goes on to the next run that is there or on its way, or to the chunk's end. Any
-// other request fetches only the runs it touches, so a cold random 4 KiB read costs 256 KiB, not 8 MiB.
+// Widening. A request that is wide (its reader scans: see readahead.h), or that asks for a quarter of the chunk and
+// more, goes on to the next run that is there or on its way, or to the chunk's end. Any other fetches only the runs it
+// touches, so a cold random 4 KiB read costs 256 KiB, not 8 MiB. Whether runs beside it are there says nothing about a
+// reader: random reads find that by chance as a chunk fills.
 //
 // Bounds: `max_fetches` at once, `max_waiters` in all; beyond them a reader is told Busy. The last request that is let
 // in may have several gaps (128 at most), and exceed `max_fetches` by those.
@@ -58,13 +59,16 @@ class FillTable {
   explicit FillTable(FillLimits limits) : limits_(limits) {}
 
   // `present`: the chunk's runs that are in the arena now; `chunk_runs`: how many it has. A waiter's id is new, its
-  // range isn't empty and lies in the chunk.
-  Outcome wanted(WaiterId waiter, ChunkId chunk, RunRange runs, const RunSet& present, std::uint32_t chunk_runs);
+  // range isn't empty and lies in the chunk. `wide`: the rest of the chunk will be wanted too.
+  Outcome wanted(WaiterId waiter, ChunkId chunk, RunRange runs, const RunSet& present, std::uint32_t chunk_runs,
+                 bool wide = false);
   // Of the fetch's runs, those before `upto` have arrived. It ends with its last run.
   Outcome arrived(FetchId fetch, std::uint32_t upto);
   Outcome failed(FetchId fetch);
   void left(WaiterId waiter);
 
+  // The fetches that bring what isn't present of these runs; none if something isn't on its way.
+  std::vector<FetchId> bringing(const ChunkId& chunk, RunRange runs, const RunSet& present) const;
   // Who needs runs of this fetch, and how far each is served.
   std::vector<Ready> waiting(FetchId fetch) const;
   bool busy(const ChunkId& chunk) const { return chunks_.contains(chunk); }
@@ -86,8 +90,8 @@ class FillTable {
     std::map<std::uint32_t, FetchId> coming;  // by run
     std::set<WaiterId> waiters;
   };
-  std::vector<RunRange> missing(const Chunk& chunk, RunRange runs, const RunSet& present,
-                                std::uint32_t chunk_runs) const;
+  static std::vector<RunRange> missing(const Chunk& chunk, RunRange runs, const RunSet& present,
+                                       std::uint32_t chunk_runs, bool wide);
   void advance(WaiterId id, Waiter& waiter, Outcome& out);
   void forget(WaiterId id);
   void dropIfIdle(ChunkId chunk);

@@ -27,6 +27,7 @@ struct Wanted {
   RunRange runs;
   RunSet present = {};
   ChunkId chunk = kChunk;
+  bool wide = false;
 };
 struct Arrived {
   FetchId fetch;
@@ -55,7 +56,7 @@ RunSet runs(std::initializer_list<RunRange> ranges) {
 
 Outcome apply(FillTable& table, const Step& step) {
   return std::visit(
-      Overloaded{[&](const Wanted& e) { return table.wanted(e.waiter, e.chunk, e.runs, e.present, kRuns); },
+      Overloaded{[&](const Wanted& e) { return table.wanted(e.waiter, e.chunk, e.runs, e.present, kRuns, e.wide); },
                  [&](const Arrived& e) { return table.arrived(e.fetch, e.upto); },
                  [&](const Failed& e) { return table.failed(e.fetch); },
                  [&](const Left& e) {
@@ -86,29 +87,31 @@ const Story kStories[] = {
      {{Wanted{kFirst, {3, 5}, runs({{0, 8}})}, {{}, {Ready{kFirst, 5}}, {}}}}},
     {"a small random read fetches the runs that it touches",
      {{Wanted{kFirst, {9, 10}}, {{Start{1, kChunk, {9, 10}}}, {}, {}}}}},
-    {"a read that goes on where runs are present is a scan, and fetches to the chunk's end",
-     {{Wanted{kFirst, {4, 5}, runs({{3, 4}})}, {{Start{1, kChunk, {4, 32}}}, {}, {}}},
+    {"a read beside runs that are there or arriving fetches no more than it touches: its reader may be a random one",
+     {{Wanted{kFirst, {4, 5}, runs({{3, 4}})}, {{Start{1, kChunk, {4, 5}}}, {}, {}}},
+      {Wanted{kSecond, {5, 6}, runs({{3, 4}})}, {{Start{2, kChunk, {5, 6}}}, {}, {}}},
       {Arrived{1, 5}, {{}, {Ready{kFirst, 5}}, {}}}}},
-    {"a read that goes on where runs are arriving is a scan too",
-     {{Wanted{kFirst, {4, 5}}, {{Start{1, kChunk, {4, 5}}}, {}, {}}},
-      {Wanted{kSecond, {5, 6}}, {{Start{2, kChunk, {5, 32}}}, {}, {}}}}},
+    {"a scan's read fetches to the chunk's end",
+     {{Wanted{kFirst, {4, 5}, {}, kChunk, true}, {{Start{1, kChunk, {4, 32}}}, {}, {}}},
+      {Arrived{1, 5}, {{}, {Ready{kFirst, 5}}, {}}},
+      {Wanted{kSecond, {5, 6}, runs({{4, 5}}), kChunk, true}, {}}}},
     {"a scan fetches up to the next run that is there or on its way",
      {{Wanted{kFirst, {20, 21}}, {{Start{1, kChunk, {20, 21}}}, {}, {}}},
       {Wanted{kSecond, {0, 8}}, {{Start{2, kChunk, {0, 20}}}, {}, {}}},
-      {Wanted{kThird, {21, 22}, runs({{30, 31}})}, {{Start{3, kChunk, {21, 30}}}, {}, {}}}}},
-    {"a read of a quarter of the chunk is a scan, a smaller one isn't",
+      {Wanted{kThird, {21, 22}, runs({{30, 31}}), kChunk, true}, {{Start{3, kChunk, {21, 30}}}, {}, {}}}}},
+    {"a read of a quarter of the chunk and more fetches to its end, a smaller one isn't",
      {{Wanted{kFirst, {0, 7}}, {{Start{1, kChunk, {0, 7}}}, {}, {}}},
       {Wanted{kSecond, {0, 8}, {}, kOther}, {{Start{2, kOther, {0, 32}}}, {}, {}}}}},
     {"a failure reaches who still needs a run of that fetch, and the next reader tries again",
      {{Wanted{kFirst, {0, 4}}, {{Start{1, kChunk, {0, 4}}}, {}, {}}},
       {Wanted{kSecond, {0, 1}}, {}},
       {Arrived{1, 1}, {{}, {Ready{kFirst, 1}, Ready{kSecond, 1}}, {}}},
-      {Wanted{kSecond, {3, 6}}, {{Start{2, kChunk, {4, 32}}}, {}, {}}},
+      {Wanted{kSecond, {3, 6}}, {{Start{2, kChunk, {4, 6}}}, {}, {}}},
       {Failed{1}, {{}, {}, {kFirst, kSecond}}},
       {Wanted{kFirst, {1, 2}}, {{Start{3, kChunk, {1, 2}}}, {}, {}}}}},
     {"who has those runs from elsewhere doesn't hear of the failure",
      {{Wanted{kFirst, {0, 2}}, {{Start{1, kChunk, {0, 2}}}, {}, {}}},
-      {Wanted{kSecond, {1, 3}, runs({{1, 2}})}, {{Start{2, kChunk, {2, 32}}}, {Ready{kSecond, 2}}, {}}},
+      {Wanted{kSecond, {1, 3}, runs({{1, 2}})}, {{Start{2, kChunk, {2, 3}}}, {Ready{kSecond, 2}}, {}}},
       {Failed{1}, {{}, {}, {kFirst}}},
       {Arrived{2, 3}, {{}, {Ready{kSecond, 3}}, {}}}}},
     {"a reader that left hears nothing; its fetch goes on, and others find it",

@@ -216,6 +216,7 @@ core::WaiterId ChunkService::want(SharedPlan plan, core::ChunkRange range, const
   want.relayed = options.relayed;
   want.fallback = options.fallback;
   want.no_fill = options.no_fill;
+  want.wide = options.wide;
   want.asker = options.asker;
   want.map_version = options.map_version;
   want.deadline = options.deadline;

@@ -42,6 +42,7 @@ struct WantOptions {
   bool relayed = false;
   bool fallback = false;
   bool no_fill = false;
+  bool wide = false;
   core::NodeId asker = core::kNoNode;
   std::uint64_t map_version = 0;
   TimePoint deadline = kNever;

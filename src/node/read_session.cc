@@ -248,6 +248,7 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
   std::vector<CheckedPlans::Checked> objects(read.objects());
   for (std::size_t i = 0; i < objects.size(); ++i) objects[i] = deps_.plans.check(read.object(i), deps_.mounts);
   const bool from_peer = request.from.peer;
+  Prefetcher* const prefetcher = from_peer ? nullptr : deps_.prefetcher;
   open_ = read.items();
   for (std::size_t i = 0; i < read.items(); ++i) {
     const wire::ReadItem item = read.item(i);
@@ -259,21 +260,20 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
       continue;
     }
     const bool relay = (item.flags & wire::kRelay) != 0;
+    const bool scans =
+        prefetcher != nullptr && (item.flags & wire::kNoBytes) == 0 && prefetcher->saw(object.plan, item.range);
     const WantOptions want{.must_answer = relay || !from_peer,
                            .relayed = relay && from_peer,
                            .fallback = (item.flags & wire::kFallback) != 0,
                            .no_fill = (item.flags & wire::kNoFill) != 0,
+                           .wide = scans || (item.flags & wire::kScan) != 0,
                            .asker = from_peer ? request.from.node_id : core::kNoNode,
                            .map_version = from_peer ? request.header.map_version : 0,
                            .deadline = request.deadline};
     items_.push_back(std::make_unique<Item>(*this, index, object.plan, *object.mount, item, want));
   }
   for (auto& item : items_) item->begin();
-  // What comes next must not get the origin's attention, or the arena's room, before what is asked now.
-  for (std::size_t i = 0; i < read.items() && !from_peer && deps_.on_attached_read; ++i) {
-    const wire::ReadItem item = read.item(i);
-    if (const SharedPlan& plan = objects[item.object].plan) deps_.on_attached_read(plan, item.range);
-  }
+  if (prefetcher != nullptr) prefetcher->bringIn();
   pump();
 }
 

@@ -18,6 +18,7 @@
 #include "node/checked_plans.h"
 #include "node/chunks.h"
 #include "node/mounts.h"
+#include "node/prefetch.h"
 #include "store/arena.h"
 
 namespace forebay::node {
@@ -28,8 +29,7 @@ struct ReadDeps {
   store::Arena& arena;
   ChunkService& chunks;
   CheckedPlans& plans;
-  // A client of this machine reads here: what it may want next can be brought in ahead. May be empty.
-  std::function<void(const SharedPlan&, const core::ChunkRange&)> on_attached_read;
+  Prefetcher* prefetcher;  // for clients of this machine; may be null
 };
 
 class ReadSession : public std::enable_shared_from_this<ReadSession> {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration kHolderTimeout = 1s;           // of one node's answer to `where` and `status`
 constexpr std::uint32_t kMaxWhereChunks = 4'000;  // an answer has at most 1 MiB
+constexpr std::uint64_t kPrefetchShare = 8;       // of the arena is being brought in ahead at most
 constexpr std::uint32_t kDefaultPage = 5'000, kMaxPage = 5'000;
 
 // Of a time to live: what is over is 0, and a mount may be bounded by months.
@@ -69,7 +70,8 @@ Error tooMany() {
 
 }  // namespace
 
-Requests::Requests(Deps deps) : deps_(std::move(deps)), prefetcher_(deps_.chunks) {}
+Requests::Requests(Deps deps)
+    : deps_(std::move(deps)), prefetcher_(deps_.chunks, deps_.arena.capacityBytes() / kPrefetchShare) {}
 Requests::~Requests() = default;
 
 Result<Mount*> Requests::mountOf(const std::string& name) {
@@ -127,12 +129,7 @@ void Requests::read(const io::Request& request, const wire::ReadView& read, io::
     (void)reply.fail(tooMany());
     return;
   }
-  const ReadDeps deps{deps_.reactor,
-                      deps_.mounts,
-                      deps_.arena,
-                      deps_.chunks,
-                      plans_,
-                      [this](const SharedPlan& plan, const core::ChunkRange& wanted) { prefetcher_.read(plan, wanted); }};
+  const ReadDeps deps{deps_.reactor, deps_.mounts, deps_.arena, deps_.chunks, plans_, &prefetcher_};
   ReadSession::serve(deps, request, read, std::move(reply));
 }
 

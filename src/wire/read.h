@@ -55,10 +55,11 @@ struct ReadObject {
 };
 
 enum ReadItemFlag : std::uint16_t {
-  kRelay = 1,    // an attached client's: the receiver answers whatever it takes, never with a redirect
-  kNoFill = 2,   // MISS rather than a fill
-  kNoBytes = 4,  // warm it: fill, and send no bytes back
-  kFallback = 8  // the owners before this node can't be reached: fill although it isn't the primary
+  kRelay = 1,     // an attached client's: the receiver answers whatever it takes, never with a redirect
+  kNoFill = 2,    // MISS rather than a fill
+  kNoBytes = 4,   // warm it: fill, and send no bytes back
+  kFallback = 8,  // the owners before this node can't be reached: fill although it isn't the primary
+  kScan = 64      // the reader goes on through the chunk: fetch the rest of it too
 };
 
 struct ReadItem {
