@@ -436,6 +436,7 @@ void NodeClient::resolveAll(std::string mount, std::span<const std::string> path
   for (const std::string& path : paths) request.add_paths(path);
   request.set_object_only(options.object_only);
   request.set_revalidate(options.revalidate);
+  request.set_fill_up_to(options.fill_up_to);
   request.set_relay(true);
   impl_->call(
       wire::MessageType::ResolveRequest, std::move(request), deadline,

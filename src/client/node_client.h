@@ -23,6 +23,9 @@ namespace forebay::client {
 struct ResolveOptions {
   bool object_only = false;  // an object of exactly this name, whatever else there is
   bool revalidate = false;
+  // With object_only: a name that nobody knows yet is opened at the origin with so many of its first bytes (at most
+  // 1 MiB), in one request, so that reading a small object next costs none. 0: only looked up.
+  std::uint32_t fill_up_to = 0;
 };
 
 struct ListOptions {

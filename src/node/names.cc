@@ -11,7 +11,10 @@ namespace {
 constexpr Duration kOwnerDeadline = 60s;           // of one question to a name's owners, whoever waits for it
 constexpr std::size_t kMaxPageBytes = 900 * kKiB;  // of a page's names and versions: a body has at most 1 MiB
 constexpr int kMaxEmptyPages = 1000;               // an origin that answers empty pages for ever is broken
-constexpr std::size_t kMaxDoubted = 4'096;         // beyond them an owner's old answer is believed for its time
+// Of one question to an owner: what its answer holds fits a frame's 1 MiB, with versions of 256 bytes.
+constexpr std::size_t kMaxBatch = 1'024, kMaxAnswerBytes = 400, kMaxBatchBytes = 768 * kKiB;
+constexpr Duration kBatchTimeout = 20s;     // of one node's answer to many names, some of which its origin opens
+constexpr std::size_t kMaxDoubted = 4'096;  // beyond them an owner's old answer is believed for its time
 
 std::size_t sizeOf(const core::Plan& plan) {
   return sizeof(core::Plan) + plan.path.size() + plan.version.size();
@@ -118,14 +121,15 @@ void NameService::resolve(Mount& mount, std::string path, ResolveOptions options
   options.revalidate |= doubted_.erase(key) > 0;
   auto outcome = names_.wanted(io::Reactor::now(), waiter, key, options.revalidate);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
-  deliver(std::move(outcome), nullptr, {.ask_owner = options.ask_owner, .revalidate = options.revalidate});
+  deliver(std::move(outcome), nullptr,
+          {.ask_owner = options.ask_owner, .revalidate = options.revalidate, .fill_up_to = options.fill_up_to});
 }
 
 void NameService::fetchName(const NameKey& key, Source source) {
   if (source.ask_owner && !owner(mountOf(key.mount), key.path))
-    nameFromOwner(key, source.revalidate);
+    nameFromOwner(key, source);
   else
-    nameFromOrigin(key);
+    nameFromOrigin(key, source.fill_up_to);
 }
 
 // The POSIX view asks two things at once, because a prefix wins over an object of its name: is there an object, is
@@ -137,7 +141,21 @@ struct NameService::OriginLookup {
   int pages = 0;
 };
 
-void NameService::nameFromOrigin(const NameKey& key) {
+// The object view of a name whose bytes are wanted too: one request instead of two.
+void NameService::openAtOrigin(const NameKey& key, std::uint32_t fill_up_to) {
+  Mount& mount = mountOf(key.mount);
+  deps_.openings->open(mount, key.path, fill_up_to, [this, key, alive = std::weak_ptr(alive_)](Result<Opened> opened) {
+    if (alive.expired()) return;
+    OriginLookup lookup;
+    lookup.asked = opened ? opened->asked : io::Reactor::now();
+    lookup.below = Result<bool>(false);
+    lookup.head = opened ? Result<origin::ObjectInfo>(std::move(opened->info)) : fail(opened.error());
+    lookedUp(key, lookup);
+  });
+}
+
+void NameService::nameFromOrigin(const NameKey& key, std::uint32_t fill_up_to) {
+  if (key.object_only && fill_up_to > 0 && deps_.openings != nullptr) return openAtOrigin(key, fill_up_to);
   Mount& mount = mountOf(key.mount);
   auto lookup = std::make_shared<OriginLookup>();
   lookup->asked = io::Reactor::now();
@@ -191,50 +209,97 @@ void NameService::lookedUp(const NameKey& key, OriginLookup& lookup) {
   nameFetched(key, fail(lookup.head->error()), Duration{0});
 }
 
-void NameService::nameFromOwner(const NameKey& key, bool revalidate) {
-  Mount& mount = mountOf(key.mount);
-  auto request = std::make_shared<wire::pb::ResolveRequest>();
-  request->set_mount(mount.name);
-  request->add_paths(key.path);
-  request->set_object_only(key.object_only);
-  const TimePoint asked = io::Reactor::now();
-  request->set_revalidate(revalidate);
-  owners_.ask({.slot = core::slotOfPath(mount.name, key.path),
-               .type = wire::MessageType::ResolveRequest,
-               .message = std::move(request),
-               .deadline = asked + kOwnerDeadline},
-              [this, key, asked](reader::OwnerAnswer answer) {
-                if (const auto* a = std::get_if<reader::Answer>(&answer)) return ownersName(key, asked, a->body);
-                if (const auto* error = std::get_if<Error>(&answer))
-                  nameFetched(key, fail(*error), Duration{0});
-                else
-                  nameFromOrigin(key);
-                return reader::Verdict::Taken;
-              });
+// Names of one owner go in one question while a batch is open; others go at once.
+void NameService::nameFromOwner(const NameKey& key, Source source) {
+  const core::Slot slot = core::slotOfPath(mountOf(key.mount).name, key.path);
+  const Group group{deps_.cell.map().owners(slot).primary(), key.mount, key.object_only, source.revalidate,
+                    source.fill_up_to};
+  // Of an owner that rests, each name has its own alternates.
+  if (batches_ > 0 && deps_.cell.peers().usable(io::Reactor::now(), group.owner))
+    to_ask_[group].push_back(key);
+  else
+    askOwner(group, {key});
 }
 
-reader::Verdict NameService::ownersName(const NameKey& key, TimePoint asked, Bytes body) {
-  const auto taken = [&](Result<NameAnswer> answer, Duration ttl) {
-    nameFetched(key, std::move(answer), ttl);
+void NameService::askOwners() {
+  for (auto& [group, keys] : std::exchange(to_ask_, {})) {
+    std::vector<NameKey> some;
+    std::size_t bytes = 0;
+    for (NameKey& key : keys) {
+      bytes += kMaxAnswerBytes + key.path.size();
+      some.push_back(std::move(key));
+      if (some.size() < kMaxBatch && bytes < kMaxBatchBytes) continue;
+      askOwner(group, std::exchange(some, {}));
+      bytes = 0;
+    }
+    if (!some.empty()) askOwner(group, std::move(some));
+  }
+}
+
+void NameService::askOwner(const Group& group, std::vector<NameKey> keys) {
+  const Mount& mount = mountOf(group.mount);
+  auto request = std::make_shared<wire::pb::ResolveRequest>();
+  request->set_mount(mount.name);
+  for (const NameKey& key : keys) request->add_paths(key.path);
+  request->set_object_only(group.object_only);
+  request->set_revalidate(group.revalidate);
+  request->set_fill_up_to(group.fill_up_to);
+  const TimePoint asked = io::Reactor::now();
+  reader::OwnerQuestion question{.slot = core::slotOfPath(mount.name, keys.front().path),
+                                 .type = wire::MessageType::ResolveRequest,
+                                 .message = std::move(request),
+                                 .deadline = asked + kOwnerDeadline};
+  if (keys.size() > 1) question.try_timeout = kBatchTimeout;
+  owners_.ask(std::move(question), [this, group, keys = std::move(keys), asked](reader::OwnerAnswer answer) {
+    if (const auto* a = std::get_if<reader::Answer>(&answer)) return ownersNames(group, keys, asked, a->body);
+    const auto* error = std::get_if<Error>(&answer);
+    for (const NameKey& key : keys) {
+      if (keys.size() > 1)  // the first name's owners were asked for all: now each asks its own
+        askOwner(group, {key});
+      else if (error != nullptr)
+        nameFetched(key, fail(*error), Duration{0});
+      else
+        nameFromOrigin(key, group.fill_up_to);
+    }
     return reader::Verdict::Taken;
-  };
+  });
+}
+
+reader::Verdict NameService::ownersNames(const Group& group, const std::vector<NameKey>& keys, TimePoint asked,
+                                         Bytes body) {
   auto reply = wire::parse<wire::pb::ResolveReply>(body);
-  if (!reply) return taken(fail(reply.error()), Duration{0});
-  if (reply->items_size() != 1)
-    return taken(fail(Code::Corrupt, "an owner answered another number of names than asked"), Duration{0});
-  const auto& item = reply->items(0);
+  if (reply && static_cast<std::size_t>(reply->items_size()) != keys.size())
+    reply = fail(Code::Corrupt, "an owner answered another number of names than asked");
+  if (!reply) {
+    for (const NameKey& key : keys) nameFetched(key, fail(reply.error()), Duration{0});
+    return reader::Verdict::Taken;
+  }
+  const auto late = [](const wire::pb::Resolved& item) {
+    return item.has_failure() && wire::fromMessage(item.failure()).code == Code::DeadlineExceeded;
+  };
+  if (keys.size() == 1 && late(reply->items(0))) return reader::Verdict::TooSlow;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto& item = reply->items(static_cast<int>(i));
+    if (late(item))
+      nameFromOrigin(keys[i], group.fill_up_to);  // it has had the time of several
+    else
+      ownersName(keys[i], asked, item);
+  }
+  return reader::Verdict::Taken;
+}
+
+void NameService::ownersName(const NameKey& key, TimePoint asked, const wire::pb::Resolved& item) {
   NameAnswer answer;
   answer.plan.path = key.path;
   const Duration ttl = std::chrono::milliseconds(item.ttl_ms()) - (io::Reactor::now() - asked);
   if (item.has_failure()) {
     const Error error = wire::fromMessage(item.failure());
-    if (error.code == Code::DeadlineExceeded) return reader::Verdict::TooSlow;
-    if (error.code != Code::NotFound) return taken(fail(error), Duration{0});
-    return taken(std::move(answer), std::min(ttl, mountOf(key.mount).absentTtl()));
+    if (error.code != Code::NotFound) return nameFetched(key, fail(error), Duration{0});
+    return nameFetched(key, std::move(answer), std::min(ttl, mountOf(key.mount).absentTtl()));
   }
   answer.kind = item.directory() ? NameAnswer::Kind::Directory : NameAnswer::Kind::Object;
   if (!item.directory()) answer.plan = wire::fromMessage(item.plan());
-  return taken(std::move(answer), ttl);
+  nameFetched(key, std::move(answer), ttl);
 }
 
 void NameService::nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl) {

@@ -14,10 +14,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "core/chunk_server.h"
 #include "core/name_cache.h"
@@ -25,8 +27,10 @@
 #include "io/reactor.h"
 #include "node/directory_view.h"
 #include "node/mounts.h"
+#include "node/opening.h"
 #include "reader/channels.h"
 #include "reader/owner_calls.h"
+#include "wire/messages.h"
 
 namespace forebay::node {
 
@@ -45,6 +49,9 @@ struct ResolveOptions {
   bool object_only = false;
   bool revalidate = false;
   bool ask_owner = false;  // false: this node was asked as the owner, and asks the origin itself
+  // With object_only: an object that has to be asked for at the origin is opened there with so many of its first bytes,
+  // which are in the owner's arena when the answer comes (node/opening.h). 0: none.
+  std::uint32_t fill_up_to = 0;
 };
 
 class NameService {
@@ -68,6 +75,7 @@ class NameService {
     Metrics& metrics;
     core::NameCacheLimits limits;
     std::uint64_t seed;
+    Openings* openings = nullptr;  // null: objects are looked up, never opened
   };
 
   explicit NameService(Deps deps);
@@ -75,6 +83,20 @@ class NameService {
   // `answer->kind` is Absent if there is nothing of that name, which may be believed for its ttl too. NotFound: there
   // can't be.
   void resolve(Mount& mount, std::string path, ResolveOptions options, TimePoint deadline, Callback<Resolved> done);
+  // While one lives, questions to other nodes are collected, and at its end each owner gets one with all of its names:
+  //   { NameService::Batch batch(names); for (...) names.resolve(...); }
+  class Batch {
+   public:
+    explicit Batch(NameService& names) : names_(names) { ++names_.batches_; }
+    ~Batch() {
+      if (--names_.batches_ == 0) names_.askOwners();
+    }
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+
+   private:
+    NameService& names_;
+  };
   // `raw`: every name as the origin has it. NotFound if there is no such directory.
   void list(Mount& mount, std::string path, std::string cursor, std::uint32_t max, bool raw, bool ask_owner,
             TimePoint deadline, Callback<Listed> done);
@@ -119,16 +141,30 @@ class NameService {
   struct Source {  // of a fetch that an outcome asks for
     bool ask_owner = true;
     bool revalidate = true;
+    std::uint32_t fill_up_to = 0;
+  };
+  // What names of one question to a node have in common.
+  struct Group {
+    core::NodeId owner;
+    core::MountId mount;
+    bool object_only;
+    bool revalidate;
+    std::uint32_t fill_up_to;
+    auto operator<=>(const Group&) const = default;
   };
   void deliver(Names::Outcome outcome, const Error* error, Source source);
   void deliver(Pages::Outcome outcome, const Error* error, Source source);
 
   struct OriginLookup;
   void fetchName(const NameKey& key, Source source);
-  void nameFromOrigin(const NameKey& key);
+  void nameFromOrigin(const NameKey& key, std::uint32_t fill_up_to = 0);
+  void openAtOrigin(const NameKey& key, std::uint32_t fill_up_to);
   void lookedUp(const NameKey& key, OriginLookup& lookup);
-  void nameFromOwner(const NameKey& key, bool revalidate);
-  reader::Verdict ownersName(const NameKey& key, TimePoint asked, Bytes body);
+  void nameFromOwner(const NameKey& key, Source source);
+  void askOwners();
+  void askOwner(const Group& group, std::vector<NameKey> keys);
+  reader::Verdict ownersNames(const Group& group, const std::vector<NameKey>& keys, TimePoint asked, Bytes body);
+  void ownersName(const NameKey& key, TimePoint asked, const wire::pb::Resolved& item);
   void nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl);
 
   void fetchPage(const PageKey& key, Source source);
@@ -147,6 +183,8 @@ class NameService {
   reader::OwnerCalls owners_;
   Names names_;
   Pages pages_;
+  int batches_ = 0;  // that are open
+  std::map<Group, std::vector<NameKey>> to_ask_;
   std::set<NameKey> doubted_;  // forgotten, and not asked for since; at most kMaxDoubted
   std::uint64_t next_waiter_ = 1;
   Waiters<Resolved> name_waiters_;

@@ -1,5 +1,6 @@
 #include "node/names.h"
 
+#include "base/checksum.h"
 #include "io/server.h"
 #include "node/node_fixture.h"
 #include "wire/messages.h"
@@ -183,6 +184,84 @@ TEST_F(NamesTest, aCursorThatNobodyMadeIsRefused) {
   EXPECT_EQ(page.error().code, Code::InvalidArgument);
 }
 
+// ---- small objects: plan and bytes by one request
+
+constexpr ResolveOptions kOpen{.object_only = true, .fill_up_to = 256 * kKiB};
+
+TEST_F(NamesTest, anOpenedObjectIsInTheArenaAndCostOneRequest) {
+  const std::string text = randomText(100'000, 1);
+  write("d/f", text);
+  loop.in([&] {
+    for (int i = 0; i < 3; ++i) ask("d/f", kOpen);
+  });
+  ASSERT_TRUE(loop.until([&] { return answers.size() == 3; }));
+  EXPECT_THAT(answers, testing::Each("v1 of 100000"));
+  EXPECT_EQ(origin->opens, 1);
+  EXPECT_EQ(origin->heads + origin->gets + origin->lists, 0);
+  loop.in([&] {
+    const auto view = arena->view(io::Reactor::now(), planOf("d/f")->key, 0, 0, 100'000);
+    ASSERT_TRUE(view);
+    std::string got;
+    std::uint32_t crc = 0;
+    for (const auto& piece : view->pieces()) got += textOf(piece.bytes);
+    EXPECT_EQ(got, text);
+    ASSERT_EQ(view->granules(), 2U);
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      crc = crc32c(bytesOf(text).subspan(i * core::kGranule,
+                                         std::min<std::size_t>(core::kGranule, 100'000 - i * core::kGranule)));
+      EXPECT_EQ(view->crc(i), crc);
+    }
+  });
+  EXPECT_EQ(resolve("d/f", kOpen), "v1 of 100000");
+  EXPECT_EQ(origin->opens, 1);
+}
+
+TEST_F(NamesTest, ofALargerObjectWholeRunsAreKept) {
+  write("f", randomText(900'000, 2));
+  EXPECT_EQ(resolve("f", {.object_only = true, .fill_up_to = 600'000}), "v1 of 900000");
+  const auto present = loop.in([&] { return arena->present(planOf("f")->key, 0); });
+  EXPECT_EQ(present.count(), 2U);
+  write("g", randomText(900'000, 3));
+  EXPECT_EQ(resolve("g", {.object_only = true, .fill_up_to = 200'000}), "v1 of 900000");
+  EXPECT_EQ(loop.in([&] { return arena->present(planOf("g")->key, 0).count(); }), 0U);
+}
+
+TEST_F(NamesTest, whatIsEmptyOrAbsentIsOpenedToo) {
+  write("empty", "");
+  EXPECT_EQ(resolve("empty", kOpen), "v1 of 0");
+  EXPECT_EQ(resolve("none", kOpen), "absent");
+  EXPECT_EQ(resolve("none", kOpen), "absent");
+  EXPECT_EQ(origin->opens, 2);
+}
+
+TEST_F(NamesTest, anObjectWhoseBytesAreHereIsOpenedWithoutASecondCopy) {
+  write("f", randomText(100'000, 4));
+  EXPECT_EQ(resolve("f", kOpen), "v1 of 100000");
+  EXPECT_EQ(resolve("f", {.object_only = true, .revalidate = true, .fill_up_to = 256 * kKiB}), "v1 of 100000");
+  EXPECT_EQ(origin->opens, 2);
+  EXPECT_EQ(loop.in([&] { return arena->stats().objects; }), 1U);
+}
+
+TEST_F(NamesTest, aFullArenaGivesThePlanWithoutTheBytes) {
+  loop.in([&] { arena->removeMount(mount->id); });
+  write("f", randomText(100'000, 5));
+  EXPECT_EQ(resolve("f", kOpen), "v1 of 100000");
+  EXPECT_EQ(loop.in([&] { return arena->stats().objects; }), 0U);
+}
+
+TEST_F(NamesTest, thousandsThatAreOpenedAtOnceTakeTurnsAtTheOrigin) {
+  for (int i = 0; i < 1'000; ++i) write("f" + std::to_string(i), "x");
+  loop.in([&] {
+    origin->hold();
+    for (int i = 0; i < 1'000; ++i) ask("f" + std::to_string(i), kOpen);
+    EXPECT_EQ(origin->held(), Openings::kMaxAtOrigin);
+    origin->letGo();
+  });
+  ASSERT_TRUE(loop.until([&] { return answers.size() == 1'000; }));
+  EXPECT_THAT(answers, testing::Each("v1 of 1"));
+  EXPECT_EQ(origin->opens, 1'000);
+}
+
 // ---- a node that isn't every name's owner
 
 class NamesOfACellTest : public NamesTest {
@@ -234,12 +313,14 @@ class OwnerTest : public NamesOfACellTest, public io::RequestHandler {
     ASSERT_TRUE(asked);
     questions.push_back(*asked);
     wire::pb::ResolveReply answer;
-    auto& item = *answer.add_items();
-    item.set_ttl_ms(ttl_ms);
-    if (failure)
-      *item.mutable_failure() = wire::toMessage(*failure);
-    else
-      *item.mutable_plan() = wire::toMessage(mount->plan(asked->paths(0), {7, version, 0}));
+    for (const std::string& path : asked->paths()) {
+      auto& item = *answer.add_items();
+      item.set_ttl_ms(ttl_ms);
+      if (failure && (only_fails.empty() || only_fails == path))
+        *item.mutable_failure() = wire::toMessage(*failure);
+      else
+        *item.mutable_plan() = wire::toMessage(mount->plan(path, {7, version, 0}));
+    }
     (void)reply.send(wire::MessageType::ResolveReply, answer);
   }
   void read(const io::Request&, const wire::ReadView&, io::Reply) override {}
@@ -247,6 +328,7 @@ class OwnerTest : public NamesOfACellTest, public io::RequestHandler {
   std::unique_ptr<io::Server> server;
   std::vector<wire::pb::ResolveRequest> questions;
   std::optional<Error> failure;
+  std::string only_fails;  // this name; empty: all
   std::string version = "v1";
   std::uint32_t ttl_ms = 600'000;
 };
@@ -289,6 +371,61 @@ TEST_F(OwnerTest, aPlanThatTurnedOutWrongIsntTakenFromTheOwnersMemoryAgain) {
   EXPECT_EQ(resolve(path, {.ask_owner = true}), "v2 of 7");
   ASSERT_EQ(questions.size(), 2U);
   EXPECT_TRUE(questions[1].revalidate());
+}
+
+// Names of the other node, and one of this.
+class BatchTest : public OwnerTest {
+ protected:
+  void askAll(int count) {
+    for (int i = 0; static_cast<int>(others.size()) < count; ++i) {
+      const std::string path = "f" + std::to_string(i);
+      const bool here = cell->map().owners(core::slotOfPath("m", path)).primary() == self;
+      write(path, "text");
+      if (!here) others.push_back(path);
+    }
+    loop.in([&] {
+      const NameService::Batch batch(*names);
+      for (const std::string& path : others) ask(path, {.object_only = true, .ask_owner = true, .fill_up_to = 1});
+    });
+    ASSERT_TRUE(loop.until([&] { return answers.size() == others.size(); }));
+  }
+  std::vector<std::string> others;
+};
+
+TEST_F(BatchTest, namesOfOneOwnerAreOneQuestion) {
+  askAll(1'000);
+  EXPECT_THAT(answers, testing::Each("v1 of 7"));
+  ASSERT_EQ(questions.size(), 1U);
+  EXPECT_EQ(questions[0].paths_size(), 1'000);
+  EXPECT_EQ(questions[0].fill_up_to(), 1U);
+  EXPECT_EQ(origin->opens + origin->heads, 0);
+}
+
+TEST_F(BatchTest, aQuestionHoldsNoMoreThanItsAnswerCan) {
+  askAll(2'500);
+  EXPECT_EQ(questions.size(), 3U);
+}
+
+TEST_F(BatchTest, anOwnersFailureIsThatOfItsName) {
+  failure = Error{Code::PermissionDenied, "not yours", 0};
+  only_fails = nameOfOther();
+  askAll(3);
+  EXPECT_THAT(answers, testing::UnorderedElementsAre("PermissionDenied: not yours", "v1 of 7", "v1 of 7"));
+}
+
+TEST_F(BatchTest, whatTheOwnerDoesntKnowInTimeIsAskedForHere) {
+  failure = Error{Code::DeadlineExceeded, "not yet", 0};
+  only_fails = nameOfOther();
+  askAll(3);
+  EXPECT_THAT(answers, testing::UnorderedElementsAre("v1 of 4", "v1 of 7", "v1 of 7"));
+  EXPECT_EQ(origin->opens, 1);
+}
+
+TEST_F(BatchTest, anOwnerThatDiesIsReplacedForEachOfItsNames) {
+  loop.in([&] { server.reset(); });
+  askAll(100);
+  EXPECT_THAT(answers, testing::Each("v1 of 4"));
+  EXPECT_EQ(origin->opens, 100);
 }
 
 }  // namespace

@@ -103,6 +103,7 @@ class Node::Impl {
   std::unique_ptr<store::Arena> arena_;
   std::unique_ptr<core::ChunkServer> cell_;
   std::unique_ptr<reader::Channels> channels_;
+  std::unique_ptr<Openings> openings_;
   std::unique_ptr<NameService> names_;
   std::unique_ptr<ChunkService> chunks_;
   std::unique_ptr<Requests> requests_;
@@ -120,6 +121,7 @@ Node::Impl::~Impl() {
   requests_.reset();
   chunks_.reset();
   names_.reset();
+  openings_.reset();
   channels_.reset();
   mounts_.clear();
   http_.reset();
@@ -168,6 +170,7 @@ Status Node::Impl::startServices(const Budget& budget) {
   channel.resolver = pool_.get();
   channels_ = std::make_unique<reader::Channels>(*reactor_, channel);
   const auto pull = [this](core::NodeId from, std::uint64_t version) { pullMap(from, version); };
+  openings_ = std::make_unique<Openings>(self_, *cell_, *arena_);
   names_ = std::make_unique<NameService>(NameService::Deps{.reactor = *reactor_,
                                                            .self = self_,
                                                            .cell = *cell_,
@@ -175,7 +178,8 @@ Status Node::Impl::startServices(const Budget& budget) {
                                                            .mounts = mounts_,
                                                            .metrics = metrics_,
                                                            .limits = {.max_bytes = budget.names},
-                                                           .seed = systemRandom()});
+                                                           .seed = systemRandom(),
+                                                           .openings = openings_.get()});
   chunks_ = std::make_unique<ChunkService>(
       ChunkService::Deps{.reactor = *reactor_,
                          .cell = *cell_,

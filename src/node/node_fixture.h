@@ -149,6 +149,7 @@ class NodeFixture : public testing::Test {
       takeDown();
       chunks.reset();
       names.reset();
+      openings.reset();
       channels.reset();
       mounts.clear();
     });
@@ -175,6 +176,7 @@ class NodeFixture : public testing::Test {
     made->origin = std::move(scripted);
     mount = *mounts.add(std::move(made));
     EXPECT_TRUE(arena->addMount(mount->id, {}));
+    openings = std::make_unique<Openings>(self, *cell, *arena);
     names = std::make_unique<NameService>(NameService::Deps{.reactor = loop.reactor(),
                                                             .self = self,
                                                             .cell = *cell,
@@ -182,7 +184,8 @@ class NodeFixture : public testing::Test {
                                                             .mounts = mounts,
                                                             .metrics = metrics,
                                                             .limits = {},
-                                                            .seed = 1});
+                                                            .seed = 1,
+                                                            .openings = openings.get()});
     chunks = std::make_unique<ChunkService>(
         ChunkService::Deps{.reactor = loop.reactor(),
                            .cell = *cell,
@@ -207,6 +210,7 @@ class NodeFixture : public testing::Test {
   std::unique_ptr<store::Arena> arena;
   std::unique_ptr<core::ChunkServer> cell;
   std::unique_ptr<reader::Channels> channels;
+  std::unique_ptr<Openings> openings;
   std::unique_ptr<NameService> names;
   std::unique_ptr<ChunkService> chunks;
 };

@@ -143,7 +143,11 @@ struct Requests::Resolving {
   io::Reply reply;
   wire::pb::ResolveReply message;
   int open = 0;
-  std::size_t bytes = 0;
+
+  void answer() {
+    const Status sent = reply.send(wire::MessageType::ResolveReply, message);
+    if (!sent && sent.error().code == Code::InvalidArgument) (void)reply.fail(sent.error());  // more than a frame holds
+  }
 };
 
 Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& reply) {
@@ -154,18 +158,19 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
   for (int i = 0; i < message.paths_size(); ++i) resolving->message.add_items();
   const ResolveOptions options{.object_only = message.object_only(),
                                .revalidate = message.revalidate(),
-                               .ask_owner = message.relay() || !request.from.peer};
+                               .ask_owner = message.relay() || !request.from.peer,
+                               .fill_up_to = std::min(message.fill_up_to(), Openings::kMaxBytes)};
   if (resolving->open == 0) {
     (void)reply.send(wire::MessageType::ResolveReply, resolving->message);
     return {};
   }
   resolving->reply = std::move(reply);
+  const NameService::Batch batch(deps_.names);
   for (int i = 0; i < message.paths_size(); ++i)
     deps_.names.resolve(*mount, message.paths(i), options, answerBy(request),
                         [resolving, i](Result<NameService::Resolved> resolved) {
                           fill(*resolving->message.mutable_items(i), resolved);
-                          if (--resolving->open == 0)
-                            (void)resolving->reply.send(wire::MessageType::ResolveReply, resolving->message);
+                          if (--resolving->open == 0) resolving->answer();
                         });
   return {};
 }

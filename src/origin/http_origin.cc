@@ -105,8 +105,8 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
   bool body(Bytes bytes) override;
   void done(HttpResult result) override { origin.endAttempt(*this, result); }
 
-  // What the next attempt asks for. An open goes on as a get of the version that it found, and asks for the head of what
-  // has no first byte.
+  // What the next attempt asks for. An open goes on as a get of the version that it found, and asks for the head of
+  // what has no first byte.
   CallKind asks() const {
     if (call.kind != CallKind::Open) return call.kind;
     return no_range ? CallKind::Head : opened ? CallKind::Get : CallKind::Open;

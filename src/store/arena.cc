@@ -45,6 +45,8 @@ std::uint32_t Object::chunkLength(std::uint32_t chunk) const {
 
 namespace {
 
+constexpr std::uint32_t kRetryMs = 20;  // about what a reader needs to send a chunk on and let it go
+
 // Two arenas in one directory would delete each other's files.
 Result<io::Descriptor> lockDirectory(int directory) {
   io::Descriptor fd(::openat(directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -198,9 +200,10 @@ Status Arena::Impl::checkRequest(const core::Plan& plan, const ReserveRequest& r
   const std::uint32_t base = object->offsetInUnit(request.chunk) / kRun;
   for (std::uint32_t run = base + request.runs.first; run < base + request.runs.end; ++run) {
     const PageState& page = unit->pages[run / kRunsPerPage];
-    if (((page.present | page.reserved) >> (run % kRunsPerPage) & 1) != 0)
-      return fail(Code::Internal,
-                  fmt::format("chunk {}, run {}: already there or on its way", request.chunk, run - base));
+    if ((page.present >> (run % kRunsPerPage) & 1) != 0)
+      return fail(Code::Internal, fmt::format("chunk {}, run {}: already there", request.chunk, run - base));
+    if ((page.reserved >> (run % kRunsPerPage) & 1) != 0)
+      return fail(Code::Busy, fmt::format("chunk {}, run {}: on its way already", request.chunk, run - base), kRetryMs);
   }
   return {};
 }
@@ -315,7 +318,6 @@ void Arena::Impl::countNotAdmitted() {
 std::unexpected<Error> Arena::Impl::refuse() {
   ++refused;
   refused_counter.add();
-  constexpr std::uint32_t kRetryMs = 20;  // about what a reader needs to send a chunk on and let it go
   return fail(Code::Busy, "the arena is full of bytes in use: try again, or give the node more memory", kRetryMs);
 }
 

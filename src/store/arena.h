@@ -157,7 +157,7 @@ class Reservation {
 
 struct ReserveRequest {
   std::uint32_t chunk = 0;
-  core::RunRange runs;   // all of them missing, and in nobody else's reservation
+  core::RunRange runs;   // all of them missing
   bool transit = false;  // a peer's chunk
 };
 
@@ -173,8 +173,8 @@ class Arena {
   void removeMount(core::MountId mount);  // what it holds may leave, and stays until then
   void jobEnded(TimePoint now, core::MountId mount);
 
-  // Busy: nothing may leave for it now. InvalidArgument: no such runs, an unknown mount, or more than an arena of this
-  // size can ever hold. Internal: the runs aren't all missing.
+  // Busy: nothing may leave for it now, or a run of them is in another reservation. InvalidArgument: no such runs, an
+  // unknown mount, or more than an arena of this size can ever hold. Internal: the runs aren't all missing.
   Result<Reservation> reserve(TimePoint now, const core::Plan& plan, const ReserveRequest& request);
 
   // None: not all of [offset, offset + length) of the chunk is there. Counts as a read of it.

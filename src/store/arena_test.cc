@@ -360,6 +360,11 @@ TEST_P(ArenaTest, refusesWhatCantBe) {
   EXPECT_EQ(code(planOf(3, kMiB, 12), {.chunk = 0, .runs = {0, 1}}), Code::InvalidArgument);
   ASSERT_TRUE(load(*arena, plan, 0, {4, 6}));
   EXPECT_EQ(code(plan, {.chunk = 0, .runs = {5, 7}}), Code::Internal) << "already there";
+  {
+    const auto elsewhere = arena->reserve(now_, plan, {.chunk = 0, .runs = {8, 10}});
+    ASSERT_TRUE(elsewhere);
+    EXPECT_EQ(code(plan, {.chunk = 0, .runs = {9, 11}}), Code::Busy) << "on its way";
+  }
   Plan liar = plan;
   liar.size = 9 * kMiB;
   EXPECT_EQ(code(liar, {.chunk = 0, .runs = {0, 1}}), Code::Internal);
