@@ -17,26 +17,34 @@ Refusal refusalOf(const Error& error) {
 }  // namespace
 
 ChunkServer::ChunkServer(NodeId self, std::shared_ptr<const SlotMap> map, ServerLimits limits, std::uint64_t seed)
-    : self_(self), map_(std::move(map)), limits_(limits), random_(seed), peers_(mix64(seed)), fills_(limits.fill) {}
+    : self_(self),
+      map_(std::move(map)),
+      limits_(limits),
+      random_(seed),
+      peers_(mix64(seed)),
+      fills_(limits.fill),
+      spread_(limits.spread) {}
 
 ServerActions ChunkServer::step(TimePoint now, const ServerEvent& event) {
   ServerActions out;
-  std::visit(Overloaded{[&](const Want& e) { want(now, e, out); }, [&](const Got& e) { got(now, e, out); },
-                        [&](const OriginDone& e) { originDone(now, e, out); },
-                        [&](const PeerSaid& e) { peerSaid(now, e, out); },
-                        [&](const Left& e) {
-                          fills_.left(e.waiter);
-                          forgetWaiter(e.waiter);
-                        },
-                        [&](const NewMap& e) { newMap(now, e, out); }, [&](const Tick&) { tick(now, out); }},
-             event);
+  std::visit(
+      Overloaded{[&](const Want& e) { want(now, e, out); }, [&](const Got& e) { got(now, e, out); },
+                 [&](const OriginDone& e) { originDone(now, e, out); },
+                 [&](const PeerSaid& e) { peerSaid(now, e, out); }, [&](const Complete& e) { complete(now, e, out); },
+                 [&](const Copied& e) { copied(now, e, out); },
+                 [&](const Left& e) {
+                   fills_.left(e.waiter);
+                   forgetWaiter(e.waiter);
+                 },
+                 [&](const NewMap& e) { newMap(now, e, out); }, [&](const Tick&) { tick(now, out); }},
+      event);
   return out;
 }
 
 bool ChunkServer::direct(FetchId fetch) const {
   auto known = fetches_.find(fetch);
   return known != fetches_.end() && known->second.walk && !known->second.walk->redirected() &&
-         !known->second.relayed_ask;
+         !known->second.walk->asksHolder() && !known->second.relayed_ask;
 }
 
 // What this node is to who asks for that slot.
@@ -56,13 +64,8 @@ void ChunkServer::want(TimePoint now, const Want& e, ServerActions& out) {
     refuse(e.waiter, Refusal::Failed, {Code::InvalidArgument, "that range isn't inside its chunk", 0}, out);
     return;
   }
-  bool whole = true;
-  for (std::uint32_t run = e.runs.first; run < e.runs.end; ++run) whole = whole && e.present.has(run);
-  if (whole) {  // a node serves what it holds, whoever owns it
-    out.emplace_back(Serve{e.waiter, e.runs.end});
-    return;
-  }
-  if (e.no_fill) {
+  if (answerFromHere(now, e, out)) return;
+  if (e.no_fill && !canJoin(e)) {
     refuse(e.waiter, Refusal::Miss, {Code::NotFound, "this node doesn't hold it", 0}, out);
     return;
   }
@@ -70,7 +73,7 @@ void ChunkServer::want(TimePoint now, const Want& e, ServerActions& out) {
     refuse(e.waiter, Refusal::Failed, {Code::DeadlineExceeded, "the request's deadline was over when it came", 0}, out);
     return;
   }
-  if (roleFor(e) == Role::Reader && !e.must_answer) {
+  if (roleFor(e) == Role::Reader && !e.must_answer && !e.no_fill) {
     refuse(e.waiter, Refusal::Moved, {Code::Unavailable, "another node owns it", 0}, out);
     return;
   }
@@ -85,6 +88,93 @@ void ChunkServer::want(TimePoint now, const Want& e, ServerActions& out) {
   deliver(outcome, out);
 }
 
+// A node serves what it holds, whoever owns it; but a hot chunk's owner names others that have it.
+bool ChunkServer::answerFromHere(TimePoint now, const Want& e, ServerActions& out) {
+  bool whole = true;
+  for (std::uint32_t run = e.runs.first; run < e.runs.end; ++run) whole = whole && e.present.has(run);
+  auto others = inMyStead(now,
+                          {.chunk = e.chunk,
+                           .slot = e.slot,
+                           .runs = e.runs.size(),
+                           .chunk_runs = e.chunk_runs,
+                           .asker = e.asker,
+                           .may_ask = e.may_ask && !e.no_fill,
+                           .insist = e.insist,
+                           .here = whole},
+                          out);
+  if (!others.empty())
+    refuse(e.waiter, Refusal::Ask, {Code::Busy, "others have it too: ask one of them", 0}, out, std::move(others));
+  else if (whole)
+    out.emplace_back(Serve{e.waiter, e.runs.end});
+  else
+    return false;
+  return true;
+}
+
+std::vector<NodeId> ChunkServer::inMyStead(TimePoint now, const Sending& s, ServerActions& out) {
+  if (!s.may_ask || map_->owners(s.slot).primary() != self_) return {};
+  if (s.insist)
+    spread_.wrong(s.chunk);
+  else if (auto others = spread_.others(now, s.chunk, s.asker, random_); !others.empty()) {
+    spread_.named(now, s.chunk, s.asker);
+    return others;
+  }
+  // Peers that it is sent to will have it; clients serve nobody.
+  if (s.asker == kNoNode && s.here && spread_.hot(now, s.chunk)) {
+    const Owners owners = map_->owners(s.slot);
+    for (NodeId owner : owners.all())
+      if (owner != self_ && owner != s.asker && peers_.usable(now, owner)) dueCopy(owner, s.chunk, out);
+  }
+  spread_.sent(now, {.chunk = s.chunk, .to = s.asker, .runs = s.runs, .all_runs = s.chunk_runs});
+  return {};
+}
+
+// Whether what is on its way here serves one who mustn't cause a fetch. Not if it comes from one who was named in an
+// owner's stead: nodes that were named to each other would wait in a circle.
+bool ChunkServer::canJoin(const Want& e) const {
+  const auto bringing = fills_.bringing(e.chunk, e.runs, e.present);
+  if (bringing.empty()) return false;
+  for (FetchId id : bringing) {
+    const Fetch& fetch = fetches_.at(id);
+    if (fetch.asking_former || (fetch.source == Source::Peer && fetch.walk && fetch.walk->asksHolder())) return false;
+  }
+  return true;
+}
+
+// ---- copies
+
+void ChunkServer::complete(TimePoint now, const Complete& e, ServerActions& out) {
+  const Owners owners = map_->owners(e.slot);
+  if (owners.primary() != self_) return;
+  std::uint32_t wanted = e.copies;
+  for (NodeId owner : owners.all()) {
+    if (wanted-- == 0) return;
+    if (owner != self_ && peers_.usable(now, owner)) dueCopy(owner, e.chunk, out);
+  }
+}
+
+void ChunkServer::dueCopy(NodeId node, const ChunkId& chunk, ServerActions& out) {
+  if (copies_due_.size() >= limits_.max_copies_due || !copies_.emplace(chunk, node).second) return;
+  if (copying_ >= limits_.max_copying) {
+    copies_due_.push_back({node, chunk});
+    return;
+  }
+  ++copying_;
+  out.emplace_back(CopyTo{node, chunk});
+}
+
+void ChunkServer::copied(TimePoint now, const Copied& e, ServerActions& out) {
+  if (e.done) spread_.keeps(now, e.chunk, e.node);
+  copies_.erase({e.chunk, e.node});
+  --copying_;
+  if (copies_due_.empty()) return;
+  ++copying_;
+  out.emplace_back(copies_due_.front());
+  copies_due_.pop_front();
+}
+
+// ---- fetches
+
 void ChunkServer::startFetch(TimePoint now, const FillTable::Start& start, const Want& cause, ServerActions& out) {
   Fetch& fetch = fetches_[start.fetch];
   fetch.chunk = start.chunk;
@@ -92,6 +182,7 @@ void ChunkServer::startFetch(TimePoint now, const FillTable::Start& start, const
   fetch.runs = start.runs;
   const Role role = roleFor(cause);
   fetch.owner = role != Role::Reader || map_->owners(cause.slot).has(self_);
+  fetch.keep = cause.keep;
   if (role != Role::Reader) {
     fillHere(now, start.fetch, fetch, role == Role::Fallback, out);
     return;
@@ -103,8 +194,66 @@ void ChunkServer::startFetch(TimePoint now, const FillTable::Start& start, const
   follow(now, start.fetch, fetch.walk->start(now, *map_, peers_, random_), out);
 }
 
+// As its owner, or in an owner's place.
 void ChunkServer::fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out) {
-  fetch.asking = false;
+  if (former_map_ != nullptr && fetch.owner && !fallback && now - map_since_ < limits_.former_for) {
+    const Owners former = former_map_->owners(fetch.slot);
+    for (std::size_t i = former.size(); i-- > 0;) {
+      const NodeId node = former.all()[i];
+      if (node != self_ && map_->find(node) != nullptr && former.primary() != self_) fetch.former.push_back(node);
+    }
+    if (askFormer(now, id, fetch, out)) return;
+  }
+  fill(now, id, fetch, fallback, out);
+}
+
+bool ChunkServer::askFormer(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out) {
+  while (!fetch.former.empty()) {
+    const NodeId node = fetch.former.back();
+    fetch.former.pop_back();
+    if (!peers_.usable(now, node)) continue;
+    ++fetch.attempt;
+    fetch.source = Source::Peer;
+    fetch.asking_former = true;
+    if (fetch.deadline == kNever) fetch.deadline = now + limits_.fetch_deadline;
+    setAsking(fetch, node);
+    // All of them together must take less time than those who wait here take for silence.
+    fetch.turn_by = std::min(now + limits_.silence / 4, fetch.deadline);
+    arm(fetch, id, fetch.turn_by);
+    peers_.asked(now, node);
+    out.emplace_back(FetchFromPeer{.fetch = id,
+                                   .attempt = fetch.attempt,
+                                   .node = node,
+                                   .chunk = fetch.chunk,
+                                   .runs = fetch.runs,
+                                   .no_fill = true,
+                                   .keep = true});
+    return true;
+  }
+  return false;
+}
+
+void ChunkServer::formerSaid(TimePoint now, FetchId id, Fetch& fetch, const WalkEvent& event, ServerActions& out) {
+  if (std::holds_alternative<Lost>(event))
+    peers_.failed(now, fetch.asked);
+  else
+    peers_.answered(fetch.asked);
+  setAsking(fetch, kNoNode);
+  if (askFormer(now, id, fetch, out)) return;
+  fetch.asking_former = false;
+  fill(now, id, fetch, false, out);
+}
+
+void ChunkServer::setAsking(Fetch& fetch, NodeId node) {
+  if (fetch.asking) peers_.ended(fetch.asked);
+  fetch.asking = node != kNoNode;
+  if (!fetch.asking) return;
+  fetch.asked = node;
+  peers_.began(node);
+}
+
+void ChunkServer::fill(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out) {
+  setAsking(fetch, kNoNode);
   arm(fetch, id, now + limits_.silence / 4);
   if (fallback) {
     if (fallback_active_ >= limits_.max_fallback_fills) {
@@ -116,7 +265,7 @@ void ChunkServer::fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallbac
     fetch.counts_as_fallback = true;
   }
   fetch.source = Source::Origin;
-  out.emplace_back(FetchFromOrigin{id, fetch.chunk, fetch.runs, fetch.owner});
+  out.emplace_back(FetchFromOrigin{id, fetch.chunk, fetch.runs, fetch.owner || fetch.keep});
 }
 
 void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, ServerActions& out) {
@@ -132,18 +281,19 @@ void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, Se
           [&](const AskNode& a) {
             ++fetch.attempt;
             fetch.source = Source::Peer;
-            fetch.asking = true;
+            setAsking(fetch, a.node);
             fetch.relayed_ask = a.relay;
             awaitPeer(now, id, fetch);
-            out.emplace_back(FetchFromPeer{id, fetch.attempt, a.node, fetch.chunk, fetch.runs, a.relay, a.fallback});
+            out.emplace_back(FetchFromPeer{id, fetch.attempt, a.node, fetch.chunk, fetch.runs, a.relay, a.fallback,
+                                           a.no_fill, a.insist, fetch.keep});
           },
           [&](const PullMap& a) {
-            fetch.asking = false;
+            setAsking(fetch, kNoNode);
             arm(fetch, id, a.until);
             out.emplace_back(WantMap{a.node, a.version});
           },
           [&](const WaitUntil& a) {
-            fetch.asking = false;
+            setAsking(fetch, kNoNode);
             arm(fetch, id, a.until);
           },
           [&](const HereInstead&) {
@@ -163,8 +313,8 @@ void ChunkServer::got(TimePoint now, const Got& e, ServerActions& out) {
   if (known == fetches_.end()) return;
   Fetch& fetch = known->second;
   if (fetch.asking) {
-    peers_.answered(fetch.walk->asked());
-    heard_[fetch.walk->asked()] = now;
+    peers_.answered(fetch.asked);
+    heard_[fetch.asked] = now;
     awaitPeer(now, e.fetch, fetch);
   }
   if (e.upto <= fetch.runs.first) {
@@ -192,14 +342,16 @@ void ChunkServer::peerSaid(TimePoint now, const PeerSaid& e, ServerActions& out)
   if (known == fetches_.end()) return;
   Fetch& fetch = known->second;
   if (!fetch.asking || fetch.attempt != e.attempt) return;
-  fetch.asking = false;
+  if (fetch.asking_former) return formerSaid(now, e.fetch, fetch, e.event, out);
+  setAsking(fetch, kNoNode);
   arm(fetch, e.fetch, kNever);
   follow(now, e.fetch, fetch.walk->step(now, e.event, *map_, peers_, random_), out);
 }
 
 void ChunkServer::newMap(TimePoint now, const NewMap& e, ServerActions& out) {
   if (e.map->version() <= map_->version()) return;
-  map_ = e.map;
+  former_map_ = std::exchange(map_, e.map);
+  map_since_ = now;
   std::erase_if(heard_, [this](const auto& peer) { return map_->find(peer.first) == nullptr; });
   std::vector<FetchId> waiting;
   for (const auto& [id, fetch] : fetches_)
@@ -239,13 +391,17 @@ void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
     follow(now, id, fetch.walk->step(now, WaitOver{}, *map_, peers_, random_), out);
     return;
   }
-  const bool sends_to_others = heardLately(now, fetch.walk->asked());
+  const bool sends_to_others = heardLately(now, fetch.asked);
   if (sends_to_others && now < std::min(fetch.turn_by, fetch.deadline)) {
-    arm(fetch, id, std::min({heard_[fetch.walk->asked()] + limits_.silence, fetch.turn_by, fetch.deadline}));
+    arm(fetch, id, std::min({heard_[fetch.asked] + limits_.silence, fetch.turn_by, fetch.deadline}));
     return;
   }
   out.emplace_back(StopPeer{id, fetch.attempt});
-  fetch.asking = false;
+  if (fetch.asking_former) {
+    formerSaid(now, id, fetch, sends_to_others ? WalkEvent(TooSlow{}) : Lost{}, out);
+    return;
+  }
+  setAsking(fetch, kNoNode);
   if (now >= fetch.deadline)  // it did say that it was filling: slow, not lost
     failFetch(now, id, {Code::DeadlineExceeded, "the owner didn't send the bytes before the fetch's deadline", 0}, out);
   else
@@ -273,6 +429,7 @@ void ChunkServer::endFetch(TimePoint now, FetchId id, ServerActions& out) {
   Fetch& fetch = fetches_.at(id);
   arm(fetch, id, kNever);
   if (fetch.source == Source::Queued) std::erase(fallback_queue_, id);
+  setAsking(fetch, kNoNode);
   const bool frees = fetch.counts_as_fallback;
   fetches_.erase(id);
   if (!frees) return;
@@ -302,9 +459,9 @@ void ChunkServer::deliver(const FillTable::Outcome& outcome, ServerActions& out)
   }
 }
 
-void ChunkServer::refuse(WaiterId waiter, Refusal why, Error error, ServerActions& out) {
+void ChunkServer::refuse(WaiterId waiter, Refusal why, Error error, ServerActions& out, std::vector<NodeId> peers) {
   forgetWaiter(waiter);
-  out.emplace_back(Refuse{waiter, why, std::move(error)});
+  out.emplace_back(Refuse{waiter, why, std::move(error), std::move(peers)});
 }
 
 void ChunkServer::forgetWaiter(WaiterId waiter) {

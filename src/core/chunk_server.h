@@ -7,8 +7,16 @@
 //   Want       a reader needs runs of a chunk
 //   Got        runs of a fetch are in the arena, whoever they came from; or a peer said that they are on their way
 //   OriginDone, PeerSaid     how a fetch's attempt ended
+//   Complete   this node filled the last missing run of a chunk whose mount has copies
+//   Copied     a copy that this node asked another one to make is there, or isn't
 //   Left       a reader went away
 //   NewMap, Tick             the slot table changed; time passed
+//
+// Copies. The primary of a chunk that its mount has copies of asks the alternates to make them (CopyTo), a few at a
+// time, in the background. A hot chunk's owner answers with who else has it (Refusal::Ask, see core/spread.h); where
+// nobody has it, it asks an alternate to.
+//
+// A new owner asks who owned the slot under the map before, whether they have the chunk, before it goes to the origin.
 //
 // Fallback: while a primary can't be reached, an alternate or the reader's own node fills in its place. Such fills take
 // at most a quarter of the origin's concurrency (`max_fallback_fills`) and wait in line for it: a cell that lost many
@@ -43,6 +51,7 @@
 #include "core/owner_walk.h"
 #include "core/peers.h"
 #include "core/slot_map.h"
+#include "core/spread.h"
 
 namespace forebay::core {
 
@@ -50,9 +59,13 @@ struct ServerLimits {
   FillLimits fill;
   WalkLimits walk;
   std::size_t max_fallback_fills = 16;  // a quarter of the origin's concurrency (64)
-  Duration silence = 2s;                // a peer's, in the middle of an answer
-  Duration turn = 10s;                  // of one fetch, while the peer sends to others
-  Duration fetch_deadline = 60s;        // of one fetch, whoever waits for it
+  SpreadLimits spread;
+  std::size_t max_copying = 4;                     // copies that others make for this node at once
+  std::size_t max_copies_due = 8'192;              // that wait for that; beyond, a copy isn't made
+  Duration former_for = std::chrono::minutes(10);  // how long owners of the map before are asked
+  Duration silence = 2s;                           // a peer's, in the middle of an answer
+  Duration turn = 10s;                             // of one fetch, while the peer sends to others
+  Duration fetch_deadline = 60s;                   // of one fetch, whoever waits for it
 };
 
 // Events.
@@ -68,9 +81,20 @@ struct Want {
   bool fallback = false;          // the asker couldn't reach the owners before this node
   bool no_fill = false;           // Miss rather than fetch
   bool wide = false;              // its reader scans: the rest of the chunk will be wanted too
+  bool may_ask = false;           // it can be told to ask others
+  bool insist = false;            // it did, in vain
+  bool keep = false;              // what comes is to stay here, as a copy
   NodeId asker = kNoNode;         // the peer that asks, if it is one
   std::uint64_t map_version = 0;  // the asker's
   TimePoint deadline = kNever;
+};
+struct Sending {  // to a reader that follows Ask
+  ChunkId chunk;
+  Slot slot = 0;
+  std::uint32_t runs = 0, chunk_runs = 0;  // how many it asks for, of how many
+  NodeId asker = kNoNode;
+  bool may_ask = false, insist = false;
+  bool here = true;  // this node holds them
 };
 struct Got {
   FetchId fetch;
@@ -79,6 +103,16 @@ struct Got {
 struct OriginDone {
   FetchId fetch;
   std::optional<Error> error;
+};
+struct Complete {
+  ChunkId chunk;
+  Slot slot = 0;
+  std::uint32_t copies = 1;  // that there should be, this node's among them
+};
+struct Copied {
+  ChunkId chunk;
+  NodeId node;
+  bool done;
 };
 struct PeerSaid {
   FetchId fetch;
@@ -92,7 +126,7 @@ struct NewMap {
   std::shared_ptr<const SlotMap> map;
 };
 struct Tick {};
-using ServerEvent = std::variant<Want, Got, OriginDone, PeerSaid, Left, NewMap, Tick>;
+using ServerEvent = std::variant<Want, Got, OriginDone, PeerSaid, Complete, Copied, Left, NewMap, Tick>;
 
 // Actions.
 // The waiter's runs before `upto` are in the arena; at its range's end it is done. `upto` may be what it was: nothing
@@ -102,17 +136,18 @@ struct Serve {
   std::uint32_t upto;
   bool operator==(const Serve&) const = default;
 };
-enum class Refusal : std::uint8_t { Miss, Moved, Busy, Gone, Failed };
+enum class Refusal : std::uint8_t { Miss, Moved, Ask, Busy, Gone, Failed };
 struct Refuse {
   WaiterId waiter;
   Refusal why;
   Error error;
+  std::vector<NodeId> peers;  // Ask: who has it
 };
 struct FetchFromOrigin {
   FetchId fetch;
   ChunkId chunk;
   RunRange runs;  // what is still missing of it
-  bool owner;     // this node is its primary or an alternate: the bytes are its to keep; otherwise they pass through
+  bool keep;      // this node owns it: the bytes stay; otherwise they pass through
 };
 struct FetchFromPeer {
   FetchId fetch;
@@ -120,8 +155,15 @@ struct FetchFromPeer {
   NodeId node;
   ChunkId chunk;
   RunRange runs;
-  bool relay;
-  bool fallback;
+  bool relay = false;
+  bool fallback = false;
+  bool no_fill = false;
+  bool insist = false;
+  bool keep = false;  // here, as a copy; otherwise they pass through
+};
+struct CopyTo {  // that node shall have this node's chunk; Copied when it has
+  NodeId node;
+  ChunkId chunk;
 };
 struct StopPeer {
   FetchId fetch;
@@ -131,7 +173,7 @@ struct WantMap {
   NodeId node;
   std::uint64_t version;
 };  // from that node; NewMap when it is here
-using ServerAction = std::variant<Serve, Refuse, FetchFromOrigin, FetchFromPeer, StopPeer, WantMap>;
+using ServerAction = std::variant<Serve, Refuse, FetchFromOrigin, FetchFromPeer, CopyTo, StopPeer, WantMap>;
 using ServerActions = std::vector<ServerAction>;
 
 class ChunkServer {
@@ -142,6 +184,10 @@ class ChunkServer {
   // When Tick is due next; kNever if nothing waits for time.
   TimePoint wakeAt() const { return timers_.empty() ? kNever : std::get<0>(*timers_.begin()); }
 
+  // Before bytes that are here are sent without a Want: who shall send them in this node's stead. Nobody: they count as
+  // sent. Copies to be made go to `out`.
+  std::vector<NodeId> inMyStead(TimePoint now, const Sending& s, ServerActions& out);
+
   const SlotMap& map() const { return *map_; }
   std::shared_ptr<const SlotMap> sharedMap() const { return map_; }
   Peers& peers() { return peers_; }
@@ -149,6 +195,14 @@ class ChunkServer {
   std::size_t fetches() const { return fetches_.size(); }
   // Whether anything of the chunk is on its way or waited for.
   bool busy(const ChunkId& chunk) const { return fills_.busy(chunk); }
+  // Who else has the chunk, as far as this owner knows.
+  std::vector<NodeId> holders(TimePoint now, const ChunkId& chunk) const { return spread_.holders(now, chunk); }
+  // Whether another node is to copy it from here.
+  bool copyDue(const ChunkId& chunk) const {
+    const auto next = copies_.lower_bound({chunk, kNoNode});
+    return next != copies_.end() && next->first == chunk;
+  }
+  std::size_t copiesDue() const { return copies_due_.size() + copying_; }
   std::size_t fallbackFills() const { return fallback_active_; }
   // Whether the fetch's bytes came from the owner that was asked first (not redirected, not relayed).
   bool direct(FetchId fetch) const;
@@ -160,11 +214,14 @@ class ChunkServer {
     Slot slot = 0;
     RunRange runs;  // still missing
     Source source = Source::Peer;
-    bool owner = false;
+    bool owner = false, keep = false;
     bool counts_as_fallback = false;
     std::uint32_t attempt = 0;
     bool asking = false;  // a peer's answer is awaited
+    NodeId asked = kNoNode;
     bool relayed_ask = false;
+    std::vector<NodeId> former;  // owners of the map before, to be asked before the origin; the next one last
+    bool asking_former = false;
     TimePoint due = kNever;       // of its timer: silence, the end of a wait, or the next word to those who wait
     TimePoint turn_by = kNever;   // while asking: for bytes or a word of its own
     TimePoint deadline = kNever;  // of its walk
@@ -179,6 +236,11 @@ class ChunkServer {
   };
 
   void want(TimePoint now, const Want& e, ServerActions& out);
+  bool answerFromHere(TimePoint now, const Want& e, ServerActions& out);
+  bool canJoin(const Want& e) const;
+  void complete(TimePoint now, const Complete& e, ServerActions& out);
+  void copied(TimePoint now, const Copied& e, ServerActions& out);
+  void dueCopy(NodeId node, const ChunkId& chunk, ServerActions& out);
   void got(TimePoint now, const Got& e, ServerActions& out);
   void originDone(TimePoint now, const OriginDone& e, ServerActions& out);
   void peerSaid(TimePoint now, const PeerSaid& e, ServerActions& out);
@@ -187,6 +249,10 @@ class ChunkServer {
 
   void startFetch(TimePoint now, const FillTable::Start& start, const Want& cause, ServerActions& out);
   void follow(TimePoint now, FetchId id, const WalkAction& action, ServerActions& out);
+  void fill(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
+  bool askFormer(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out);
+  void formerSaid(TimePoint now, FetchId id, Fetch& fetch, const WalkEvent& event, ServerActions& out);
+  void setAsking(Fetch& fetch, NodeId node);
   void fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
   void timerOf(TimePoint now, FetchId id, ServerActions& out);
   void awaitPeer(TimePoint now, FetchId id, Fetch& fetch);
@@ -196,16 +262,21 @@ class ChunkServer {
   void endFetch(TimePoint now, FetchId id, ServerActions& out);
   void startQueuedFallbacks(TimePoint now, ServerActions& out);
   void deliver(const FillTable::Outcome& outcome, ServerActions& out);
-  void refuse(WaiterId waiter, Refusal why, Error error, ServerActions& out);
+  void refuse(WaiterId waiter, Refusal why, Error error, ServerActions& out, std::vector<NodeId> peers = {});
   void forgetWaiter(WaiterId waiter);
   void arm(Fetch& fetch, FetchId id, TimePoint when);
 
   NodeId self_;
-  std::shared_ptr<const SlotMap> map_;
+  std::shared_ptr<const SlotMap> map_, former_map_;
+  TimePoint map_since_;
   ServerLimits limits_;
   Random random_;
   Peers peers_;
   FillTable fills_;
+  Spread spread_;
+  std::deque<CopyTo> copies_due_;
+  std::set<std::pair<ChunkId, NodeId>> copies_;  // due and being made
+  std::size_t copying_ = 0;
   std::map<FetchId, Fetch> fetches_;
   std::map<WaiterId, Waiting> waiters_;
   std::map<NodeId, TimePoint> heard_;  // when a peer last sent something for a fetch; at most the cell's members

@@ -20,20 +20,25 @@ constexpr std::uint32_t kRuns = 32;
 // What must be done, in words: "serve 1 upto 4", "refuse 1 Moved Unavailable", "origin 1 [0,4)", "origin 1 [0,4)
 // passing" (not this node's to keep), "ask a for 1 [0,4) try 1 relay", "stop 1 try 1", "map 2 from a".
 std::string show(const ServerAction& action) {
-  static constexpr const char* kWhy[] = {"Miss", "Moved", "Busy", "Gone", "Failed"};
+  static constexpr const char* kWhy[] = {"Miss", "Moved", "Ask", "Busy", "Gone", "Failed"};
   return std::visit(
       Overloaded{
           [](const Serve& a) { return fmt::format("serve {} upto {}", a.waiter, a.upto); },
           [](const Refuse& a) {
-            return fmt::format("refuse {} {} {}", a.waiter, kWhy[static_cast<int>(a.why)], codeName(a.error.code));
+            std::string peers;
+            for (NodeId peer : a.peers) peers += nameOf(peer);
+            return fmt::format("refuse {} {} {}", a.waiter, kWhy[static_cast<int>(a.why)],
+                               a.peers.empty() ? codeName(a.error.code) : peers);
           },
           [](const FetchFromOrigin& a) {
-            return fmt::format("origin {} [{},{}){}", a.fetch, a.runs.first, a.runs.end, a.owner ? "" : " passing");
+            return fmt::format("origin {} [{},{}){}", a.fetch, a.runs.first, a.runs.end, a.keep ? "" : " passing");
           },
           [](const FetchFromPeer& a) {
-            return fmt::format("ask {} for {} [{},{}) try {}{}{}", nameOf(a.node), a.fetch, a.runs.first, a.runs.end,
-                               a.attempt, a.relay ? " relay" : "", a.fallback ? " fallback" : "");
+            return fmt::format("ask {} for {} [{},{}) try {}{}{}{}{}{}", nameOf(a.node), a.fetch, a.runs.first,
+                               a.runs.end, a.attempt, a.relay ? " relay" : "", a.fallback ? " fallback" : "",
+                               a.no_fill ? " holder" : "", a.insist ? " insist" : "", a.keep ? " keep" : "");
           },
+          [](const CopyTo& a) { return fmt::format("copy to {}", nameOf(a.node)); },
           [](const StopPeer& a) { return fmt::format("stop {} try {}", a.fetch, a.attempt); },
           [](const WantMap& a) { return fmt::format("map {} from {}", a.version, nameOf(a.node)); },
       },
@@ -279,7 +284,8 @@ TEST_F(ChunkServerTest, whoBecomesThePrimaryFillsAsOne) {
   be(kB);
   on(attached(1));
   on(PeerSaid{1, 1, Moved{2}});
-  EXPECT_THAT(on(NewMap{newer_}), ElementsAre("origin 1 [0,4)"));
+  EXPECT_THAT(on(NewMap{newer_}), ElementsAre("ask c for 1 [0,4) try 2 holder keep")) << "who owned it before";
+  EXPECT_THAT(on(PeerSaid{1, 2, MissThere{}}), ElementsAre("origin 1 [0,4)"));
   EXPECT_EQ(server_->fallbackFills(), 0U);
 }
 
@@ -507,6 +513,91 @@ TEST_F(ChunkServerTest, aNewMapLeavesAloneWhoIsBeingAnswered) {
   on(attached(1));
   EXPECT_THAT(on(NewMap{newer_}), IsEmpty());
   EXPECT_THAT(on(Got{1, 4}), ElementsAre("serve 1 upto 4"));
+}
+
+// Copies, and chunks that are hot.
+
+TEST_F(ChunkServerTest, namesWhoHasAHotChunk) {
+  limits_.spread.hot_fulls = 2;
+  be(kA);
+  const auto whole = [&](WaiterId waiter, NodeId asker) {
+    Want e = fromPeer(waiter, asker, {0, kRuns});
+    e.present.add(RunRange{0, kRuns});
+    e.may_ask = true;
+    return e;
+  };
+  EXPECT_THAT(on(whole(1, kB)), ElementsAre("serve 1 upto 32"));
+  EXPECT_THAT(on(whole(2, kC)), ElementsAre("serve 2 upto 32"));
+  EXPECT_THAT(on(whole(3, kB)), ElementsAre("refuse 3 Ask c")) << "not itself";
+  const auto said = on(whole(4, kD));
+  EXPECT_TRUE(said == Words{"refuse 4 Ask bc"} || said == Words{"refuse 4 Ask cb"}) << said.front();
+  Want insists = whole(5, kD);
+  insists.insist = true;
+  EXPECT_THAT(on(insists), ElementsAre("serve 5 upto 32"));
+  EXPECT_THAT(on(whole(6, kB)), ElementsAre("refuse 6 Ask d")) << "b and c hadn't it";
+  Want attached_reader = attached(7, {0, kRuns});
+  attached_reader.present.add(RunRange{0, kRuns});
+  EXPECT_THAT(on(attached_reader), ElementsAre("serve 7 upto 32"));
+  now_ += 11s;
+  EXPECT_THAT(on(whole(8, kC)), ElementsAre("serve 8 upto 32")) << "it has cooled down";
+  expectIdle();
+}
+
+TEST_F(ChunkServerTest, whoIsAskedInAnOwnersSteadServesWhatIsOnItsWayFromAnOwner) {
+  be(kD);
+  on(attached(1));
+  Want e = fromPeer(2, kB);
+  e.no_fill = true;
+  EXPECT_THAT(on(e), IsEmpty()) << "it waits";
+  e.waiter = 3;
+  e.runs = {0, 5};
+  EXPECT_THAT(on(e), ElementsAre("refuse 3 Miss NotFound")) << "run 4 doesn't come";
+  EXPECT_THAT(on(Got{1, 4}), ElementsAre("serve 1 upto 4", "serve 2 upto 4"));
+  expectIdle();
+}
+
+TEST_F(ChunkServerTest, butNotWhatComesFromOneWhoWasNamedItself) {
+  be(kD);
+  on(attached(1));
+  EXPECT_THAT(on(PeerSaid{1, 1, AskThere{{kC}}}), ElementsAre("ask c for 1 [0,4) try 2 holder"));
+  Want e = fromPeer(2, kB);
+  e.no_fill = true;
+  EXPECT_THAT(on(e), ElementsAre("refuse 2 Miss NotFound")) << "they could wait for each other";
+  EXPECT_THAT(on(PeerSaid{1, 2, MissThere{}}), ElementsAre("ask a for 1 [0,4) try 3 insist"));
+}
+
+TEST_F(ChunkServerTest, aPrimaryHasItsAlternatesCopyWhatItFilled) {
+  limits_.max_copying = 1;
+  be(kA);
+  EXPECT_THAT(on(Complete{kChunk, slot_, 3}), ElementsAre("copy to b"));
+  EXPECT_EQ(server_->copiesDue(), 2U);
+  EXPECT_THAT(on(Complete{kChunk, slot_, 3}), IsEmpty()) << "they are being made";
+  EXPECT_THAT(on(Copied{kChunk, kB, true}), ElementsAre("copy to c"));
+  EXPECT_THAT(on(Copied{kChunk, kC, false}), IsEmpty());
+  EXPECT_EQ(server_->copiesDue(), 0U);
+  EXPECT_THAT(server_->holders(now_, kChunk), ElementsAre(kB));
+  EXPECT_THAT(on(Complete{kChunk, slot_, 1}), IsEmpty()) << "one copy is this node's";
+}
+
+TEST_F(ChunkServerTest, onlyThePrimaryThinksOfCopies) {
+  be(kB);
+  EXPECT_THAT(on(Complete{kChunk, slot_, 3}), IsEmpty());
+}
+
+TEST_F(ChunkServerTest, aHotChunkThatOnlyClientsReadIsCopiedToAnAlternate) {
+  limits_.spread.hot_fulls = 2;
+  be(kA);
+  Want e = want(1, {0, kRuns});
+  e.present.add(RunRange{0, kRuns});
+  e.may_ask = true;
+  EXPECT_THAT(on(e), ElementsAre("serve 1 upto 32"));
+  e.waiter = 2;
+  EXPECT_THAT(on(e), ElementsAre("serve 2 upto 32"));
+  e.waiter = 3;
+  EXPECT_THAT(on(e), ElementsAre("copy to b", "copy to c", "serve 3 upto 32"));
+  on(Copied{kChunk, kC, true});
+  e.waiter = 4;
+  EXPECT_THAT(on(e), ElementsAre("refuse 4 Ask c"));
 }
 
 TEST_F(ChunkServerTest, manyTimersAtOnceAllFire) {

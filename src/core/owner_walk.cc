@@ -9,12 +9,13 @@ WalkAction OwnerWalk::start(TimePoint now, const SlotMap& map, Peers& peers, Ran
   return choose(now, map, peers);
 }
 
-WalkAction OwnerWalk::ask(TimePoint now, NodeId node, bool relay, bool fallback, Peers& peers) {
+WalkAction OwnerWalk::ask(TimePoint now, AskNode question, Peers& peers) {
   state_ = State::Asking;
-  asked_ = node;
+  asked_ = question.node;
+  at_holder_ = question.no_fill;
   ++asks_;
-  peers.asked(now, node);
-  return AskNode{node, relay, fallback};
+  peers.asked(now, question.node);
+  return question;
 }
 
 WalkAction OwnerWalk::finish(WalkAction last) {
@@ -35,13 +36,15 @@ WalkAction OwnerWalk::choose(TimePoint now, const SlotMap& map, Peers& peers) {
     // which would come back here.
     if (node == question_.self) return finish(HereInstead{});
     const bool lost = std::ranges::find(lost_, node) != lost_.end();
-    if (!lost && peers.usable(now, node)) return ask(now, node, relay, fallback && !relay, peers);
+    if (!lost && peers.usable(now, node))
+      return ask(now, {.node = node, .relay = relay, .fallback = fallback && !relay, .insist = insist_}, peers);
     fallback = true;
   }
   return finish(HereInstead{});
 }
 
 WalkAction OwnerWalk::moved(TimePoint now, const Moved& e, const SlotMap& map, Peers& peers, Random& random) {
+  if (at_holder_) return choose(now, map, peers);
   ++redirects_;
   if (e.map_version > map.version()) {
     state_ = State::Waiting;
@@ -50,6 +53,21 @@ WalkAction OwnerWalk::moved(TimePoint now, const Moved& e, const SlotMap& map, P
   // It has no newer map, and still isn't an owner: it is catching up with ours.
   if (redirects_ > limits_.max_redirects && question_.may_relay) return choose(now, map, peers);
   return wait(now, Duration{0}, random);
+}
+
+// Once in a walk: holders that turn out to have nothing must cost one request, not one each.
+WalkAction OwnerWalk::askHolder(TimePoint now, const AskThere& e, const SlotMap& map, Peers& peers, Random& random) {
+  if (insist_) return wait(now, Duration{0}, random);  // it was told, and names others nevertheless
+  insist_ = true;
+  std::vector<NodeId> fit;
+  for (NodeId node : e.peers)
+    if (node != question_.self && node != asked_ && map.find(node) != nullptr && peers.usable(now, node))
+      fit.push_back(node);
+  if (fit.empty()) return choose(now, map, peers);
+  std::swap(fit.front(), fit[random.below(fit.size())]);
+  if (fit.size() > 1) std::swap(fit[1], fit[1 + random.below(fit.size() - 1)]);
+  const NodeId one = fit.front(), other = fit[fit.size() > 1 ? 1 : 0];
+  return ask(now, {.node = peers.waiting(other) < peers.waiting(one) ? other : one, .no_fill = true}, peers);
 }
 
 WalkAction OwnerWalk::wait(TimePoint now, Duration at_least, Random& random) {
@@ -79,14 +97,22 @@ WalkAction OwnerWalk::answer(TimePoint now, const WalkEvent& event, const SlotMa
   return std::visit(
       Overloaded{
           [&](const Moved& e) { return moved(now, e, map, peers, random); },
-          [&](const BusyThere& e) { return wait(now, e.retry_after, random); },
+          [&](const AskThere& e) { return askHolder(now, e, map, peers, random); },
+          [&](const MissThere&) { return at_holder_ ? choose(now, map, peers) : wait(now, Duration{0}, random); },
+          [&](const BusyThere& e) { return at_holder_ ? choose(now, map, peers) : wait(now, e.retry_after, random); },
           [&](const BadBytes&) {
             if (++corrupt_ > limits_.max_corrupt)
               return finish(
                   Failed{{Code::Corrupt, fmt::format("bytes didn't match their checksum {} times", corrupt_), 0}});
+            // Once may be the network's doing. Whoever does it again, or isn't an owner, is left alone for a while.
+            if (at_holder_ || corrupt_ > 1) {
+              peers.failed(now, asked_);
+              lost_.push_back(asked_);
+            }
             return choose(now, map, peers);
           },
-          [&](const Refused& e) { return finish(Failed{e.error}); },
+          // Only an owner's word about the version is final.
+          [&](const Refused& e) { return at_holder_ ? choose(now, map, peers) : finish(Failed{e.error}); },
           [&](const Answered&) { return finish(Finished{}); },
           [](const auto&) -> WalkAction { return Nothing{}; },
       },

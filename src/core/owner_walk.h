@@ -4,6 +4,8 @@
 // One walk is one question. It asks the primary; while that can't be reached the alternates, in order; when no owner
 // can be reached, the reader's own node does it (HereInstead), within the origin budget of its host. Redirects are
 // followed at most twice, then some node is asked to relay. Refusals that pass (Busy) are waited out with backoff.
+// An owner that has sent something often names others that have it (AskThere): one of them is asked, the less busy of
+// two, and must not fill. If it hasn't the bytes after all, the owner is asked again, and told so (`insist`).
 //
 //   start / step(now, event) -> what to do next
 //
@@ -12,7 +14,10 @@
 //   Lost       couldn't be reached, or was silent for too long: it rests (Peers), choose again without it
 //   TooSlow    took longer than this question allows a node, though it may be well (its origin is slow): choose again
 //              without it. Nobody else stays away from it for that: who asks for bytes hears when they are on their way
-//   BadBytes   the bytes didn't match their checksum: choose again, at most `max_corrupt` times
+//   AskThere   the owner named others that have it: ask one of them
+//   MissThere  the one that was asked hasn't it: back to the owner
+//   BadBytes   the bytes didn't match their checksum: ask again, at the second time without that node (it rests); at
+//              most `max_corrupt` times
 //   Refused    a final answer (Gone, NotFound, ...): the question fails with it
 //   Answered   the end
 //
@@ -34,7 +39,7 @@ namespace forebay::core {
 
 struct WalkLimits {
   std::uint32_t max_redirects = 2;
-  std::uint32_t max_corrupt = 2;
+  std::uint32_t max_corrupt = 3;
   std::uint32_t max_asks = 32;
   Duration map_wait = 100ms;  // for a newer map to arrive after Moved
   Backoff backoff;
@@ -49,6 +54,10 @@ struct BusyThere {
 };
 struct Lost {};
 struct TooSlow {};
+struct AskThere {
+  std::vector<NodeId> peers;
+};
+struct MissThere {};
 struct BadBytes {};
 struct Refused {
   Error error;
@@ -56,7 +65,8 @@ struct Refused {
 struct Answered {};
 struct MapArrived {};  // the host has a newer map (give it by setMap)
 struct WaitOver {};
-using WalkEvent = std::variant<Moved, BusyThere, Lost, TooSlow, BadBytes, Refused, Answered, MapArrived, WaitOver>;
+using WalkEvent = std::variant<Moved, BusyThere, Lost, TooSlow, AskThere, MissThere, BadBytes, Refused, Answered,
+                               MapArrived, WaitOver>;
 
 // What to do next. Exactly one follows from each event that the walk is waiting for (after AskNode an answer or Lost,
 // after PullMap and WaitUntil MapArrived or WaitOver); Nothing from others: they are late, not wrong.
@@ -67,6 +77,8 @@ struct AskNode {
   NodeId node;
   bool relay = false;     // the node shall answer whatever it takes
   bool fallback = false;  // the primary can't be reached: this alternate fills in its place
+  bool no_fill = false;   // no owner, but it has it, as an owner says
+  bool insist = false;    // of an owner: name nobody else
   bool operator==(const AskNode&) const = default;
 };
 struct PullMap {  // from `node`, at least `version`; then MapArrived. WaitOver comes at `until` in any case
@@ -105,12 +117,14 @@ class OwnerWalk {
 
   NodeId asked() const { return asked_; }
   bool redirected() const { return redirects_ > 0; }
+  bool asksHolder() const { return at_holder_; }  // the asked node isn't asked as an owner
 
  private:
   WalkAction choose(TimePoint now, const SlotMap& map, Peers& peers);
   WalkAction moved(TimePoint now, const Moved& e, const SlotMap& map, Peers& peers, Random& random);
   WalkAction wait(TimePoint now, Duration at_least, Random& random);
-  WalkAction ask(TimePoint now, NodeId node, bool relay, bool fallback, Peers& peers);
+  WalkAction askHolder(TimePoint now, const AskThere& e, const SlotMap& map, Peers& peers, Random& random);
+  WalkAction ask(TimePoint now, AskNode question, Peers& peers);
   WalkAction answer(TimePoint now, const WalkEvent& event, const SlotMap& map, Peers& peers, Random& random);
   WalkAction finish(WalkAction last);
 
@@ -118,6 +132,7 @@ class OwnerWalk {
   WalkLimits limits_;
   NodeId asked_ = kNoNode;
   std::uint32_t asks_ = 0, redirects_ = 0, corrupt_ = 0, waits_ = 0;
+  bool at_holder_ = false, insist_ = false;
   std::vector<NodeId> lost_;  // by this walk: not asked again, even when their rest is over
   enum class State : std::uint8_t { Asking, Waiting, Over };
   State state_ = State::Over;

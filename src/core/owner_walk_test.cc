@@ -17,7 +17,8 @@ std::string show(const WalkAction& action, TimePoint now) {
       Overloaded{
           [](const Nothing&) -> std::string { return "nothing"; },
           [](const AskNode& a) {
-            return fmt::format("ask {}{}{}", nameOf(a.node), a.relay ? " relay" : "", a.fallback ? " fallback" : "");
+            return fmt::format("ask {}{}{}{}{}", nameOf(a.node), a.relay ? " relay" : "", a.fallback ? " fallback" : "",
+                               a.no_fill ? " holder" : "", a.insist ? " insist" : "");
           },
           [&](const PullMap& a) {
             return fmt::format("pull {} from {} within {}ms", a.version, nameOf(a.node), toMs(a.until - now));
@@ -175,11 +176,40 @@ TEST_F(OwnerWalkTest, backsOffWhileTheOwnerIsBusy) {
   EXPECT_GE(wait_, 3s);
 }
 
-TEST_F(OwnerWalkTest, takesBadBytesTwiceAndThenSaysSo) {
+TEST_F(OwnerWalkTest, leavesAloneWhoSendsBadBytesTwice) {
   EXPECT_EQ(start(), "ask a");
-  EXPECT_EQ(on(BadBytes{}), "ask a");
-  EXPECT_EQ(on(BadBytes{}), "ask a");
+  EXPECT_EQ(on(BadBytes{}), "ask a") << "may have been the network";
+  EXPECT_EQ(on(BadBytes{}), "ask b fallback");
+  EXPECT_FALSE(peers_.usable(now_, kA)) << "others stay away from it too";
+  EXPECT_EQ(on(BadBytes{}), "ask c fallback");
   EXPECT_EQ(on(BadBytes{}), "failed Corrupt");
+}
+
+TEST_F(OwnerWalkTest, asksTheLessBusyOfTwoWhomTheOwnerNames) {
+  EXPECT_EQ(start(), "ask a");
+  for (int i = 0; i < 9; ++i) peers_.began(kC);
+  EXPECT_EQ(on(AskThere{{kB, kC, kD, 99}}), "ask b holder") << "c is busy, d is the asker, 99 is nobody";
+  EXPECT_TRUE(walk_->asksHolder());
+  EXPECT_EQ(on(Answered{}), "done");
+}
+
+TEST_F(OwnerWalkTest, goesBackToTheOwnerWhereTheNamedOneHasNothing) {
+  const std::vector<WalkEvent> in_vain = {MissThere{}, BusyThere{}, BadBytes{}, Refused{}, Moved{2}, Lost{}, TooSlow{}};
+  for (const WalkEvent& event : in_vain) {
+    Peers fresh(1);
+    peers_ = fresh;
+    EXPECT_EQ(start(), "ask a");
+    EXPECT_EQ(on(AskThere{{kB}}), "ask b holder");
+    EXPECT_EQ(on(event), "ask a insist");
+    EXPECT_EQ(on(AskThere{{kC}}), "wait") << "once is enough";
+    EXPECT_EQ(on(WaitOver{}), "ask a insist");
+  }
+}
+
+TEST_F(OwnerWalkTest, insistsWhereNobodyWhoWasNamedCanBeAsked) {
+  peers_.failed(now_, kB);
+  EXPECT_EQ(start(), "ask a");
+  EXPECT_EQ(on(AskThere{{kB, kD}}), "ask a insist");
 }
 
 TEST_F(OwnerWalkTest, handsOnAFinalRefusal) {
@@ -232,7 +262,8 @@ TEST_F(OwnerWalkTest, tellsPeersWhoAnsweredAndWhoDidNot) {
   EXPECT_FALSE(peers_.usable(now_, kA));
   EXPECT_TRUE(peers_.usable(now_, kB));
   pass(700ms);
-  for (const WalkEvent& answer : std::initializer_list<WalkEvent>{Moved{2}, BusyThere{}, BadBytes{}, Refused{}}) {
+  for (const WalkEvent& answer :
+       std::initializer_list<WalkEvent>{Moved{2}, BusyThere{}, BadBytes{}, AskThere{}, Refused{}}) {
     peers_.failed(now_, kA);
     pass(40s);
     EXPECT_EQ(start(), "ask a");

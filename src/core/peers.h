@@ -39,6 +39,18 @@ class Peers {
     const auto jitter = static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(rest.length.count()) / 4));
     rest.until = now + rest.length + Duration(jitter);
   }
+
+  // How many questions of ours wait for an answer there. `began` and `ended` come in pairs.
+  void began(NodeId node) { ++waiting_[node]; }
+  void ended(NodeId node) {
+    const auto known = waiting_.find(node);
+    if (known != waiting_.end() && --known->second == 0) waiting_.erase(known);
+  }
+  std::size_t waiting(NodeId node) const {
+    const auto known = waiting_.find(node);
+    return known == waiting_.end() ? 0 : known->second;
+  }
+
   std::size_t resting() const { return resting_.size(); }
 
  private:
@@ -48,6 +60,7 @@ class Peers {
     bool probing = false;  // `until` is the end of a probe, not of a rest
   };
   std::map<NodeId, Rest> resting_;  // at most the cell's members
+  std::map<NodeId, std::size_t> waiting_;
   Random random_;
 };
 

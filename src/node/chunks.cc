@@ -34,6 +34,10 @@ class ChunkService::Fetch {
     if (upto == told_) return;
     told_ = upto;
     service_.feed(core::Got{id_, upto});
+    if (whole && mount_.read_copies > 1 && service_.holdsAll(chunk_))
+      service_.feed(core::Complete{.chunk = core::chunkId(plan().key, chunk_.index),
+                                   .slot = core::slotOfChunk(plan().key, plan().first_slot, chunk_.index),
+                                   .copies = mount_.read_copies});
   }
 
   ChunkService& service_;
@@ -112,6 +116,8 @@ class ChunkService::PeerFetch : public Fetch, public reader::ReadObserver {
     item.range = {chunk_.index, place_.chunkOffset(), place_.size()};
     if (a.relay) item.flags |= wire::kRelay;
     if (a.fallback) item.flags |= wire::kFallback;
+    if (a.no_fill) item.flags |= wire::kNoFill;
+    if (a.insist) item.flags |= wire::kInsist;
     request_ =
         channel.read({.objects = {&object, 1}, .items = {&item, 1}, .map_version = service_.deps_.cell.map().version()},
                      *this, io::Reactor::now() + kPeerDeadline);
@@ -159,6 +165,10 @@ class ChunkService::PeerFetch : public Fetch, public reader::ReadObserver {
         return say(core::Answered{});
       case wire::ReadOutcome::Moved:
         return say(core::Moved{result.map_version});
+      case wire::ReadOutcome::Ask:
+        return say(core::AskThere{{result.peers.begin(), result.peers.end()}});
+      case wire::ReadOutcome::Miss:
+        return say(core::MissThere{});
       case wire::ReadOutcome::Busy:
         return say(core::BusyThere{std::chrono::milliseconds(result.error.retry_after_ms)});
       case wire::ReadOutcome::Gone:
@@ -216,6 +226,9 @@ core::WaiterId ChunkService::want(SharedPlan plan, core::ChunkRange range, const
   want.relayed = options.relayed;
   want.fallback = options.fallback;
   want.no_fill = options.no_fill;
+  want.may_ask = options.may_ask;
+  want.insist = options.insist;
+  want.keep = options.keep;
   want.wide = options.wide;
   want.asker = options.asker;
   want.map_version = options.map_version;
@@ -224,6 +237,24 @@ core::WaiterId ChunkService::want(SharedPlan plan, core::ChunkRange range, const
   chunks_.try_emplace(want.chunk, ChunkInfo{std::move(plan), range.chunk});
   feed(want);
   return id;
+}
+
+std::vector<core::NodeId> ChunkService::inMyStead(const SharedPlan& plan, core::ChunkRange range,
+                                                  const WantOptions& options) {
+  const core::ChunkId chunk = core::chunkId(plan->key, range.chunk);
+  core::ServerActions actions;
+  auto others = deps_.cell.inMyStead(io::Reactor::now(),
+                                     {.chunk = chunk,
+                                      .slot = core::slotOfChunk(plan->key, plan->first_slot, range.chunk),
+                                      .runs = core::runsOf(range.offset, range.length).size(),
+                                      .chunk_runs = core::runsOf(0, plan->chunkLength(range.chunk)).end,
+                                      .asker = options.asker,
+                                      .may_ask = options.may_ask,
+                                      .insist = options.insist},
+                                     actions);
+  if (!actions.empty()) chunks_.try_emplace(chunk, ChunkInfo{plan, range.chunk});
+  for (const auto& action : actions) act(action);
+  return others;
 }
 
 void ChunkService::left(core::WaiterId waiter) {
@@ -269,7 +300,11 @@ void ChunkService::act(const core::ServerAction& action) {
                  },
                  [&](const core::Refuse& a) {
                    auto known = waiters_.extract(a.waiter);
-                   if (!known.empty()) known.mapped().waiter->refused(a.why, a.error);
+                   if (known.empty()) return;
+                   if (a.why == core::Refusal::Ask)
+                     known.mapped().waiter->askOthers(a.peers);
+                   else
+                     known.mapped().waiter->refused(a.why, a.error);
                  },
                  [&](const core::FetchFromOrigin& a) { waitForRoom({a, {}, {}}); },
                  [&](const core::FetchFromPeer& a) { waitForRoom({a, {}, {}}); },
@@ -283,6 +318,7 @@ void ChunkService::act(const core::ServerAction& action) {
                    known->second->stop();
                    peer_fetches_.erase(known);
                  },
+                 [&](const core::CopyTo& a) { copyTo(a); },
                  [&](const core::WantMap& a) {
                    if (deps_.pull_map) deps_.pull_map(a.node, a.version);
                  },
@@ -311,7 +347,7 @@ bool ChunkService::fetchFromOrigin(const core::FetchFromOrigin& a) {
   const core::RunRange runs = stillMissing(a.fetch, chunk, a.runs);
   if (runs.empty()) return true;
   auto place =
-      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = !a.owner});
+      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = !a.keep});
   if (!place) return place.error().code != Code::Busy && failed(std::move(place.error()));
   auto fetch = std::make_shared<OriginFetch>(*this, a.fetch, chunk, std::move(*place), *mount);
   origin_fetches_[a.fetch] = fetch;
@@ -331,8 +367,11 @@ bool ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
   if (channel == nullptr) return say(core::Lost{});
   const core::RunRange runs = stillMissing(a.fetch, chunk, a.runs);
   if (runs.empty()) return true;
+  const bool hot = a.no_fill || a.insist;  // its owner named others
+  const bool keep =
+      a.keep || mount->keep_remote == KeepRemote::Always || (hot && mount->keep_remote == KeepRemote::Hot);
   auto place =
-      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = true});
+      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = !keep});
   if (!place) return place.error().code != Code::Busy && say(core::Refused{std::move(place.error())});
   auto fetch = std::make_shared<PeerFetch>(*this, a.fetch, chunk, std::move(*place), *mount, a.attempt);
   peer_fetches_[a.fetch] = fetch;
@@ -384,6 +423,21 @@ void ChunkService::roomless(const NeedsRoom& waiting) {
       waiting.action);
 }
 
+bool ChunkService::holdsAll(const ChunkInfo& chunk) const {
+  return deps_.arena.present(chunk.plan->key, chunk.index).count() ==
+         core::runsOf(0, chunk.plan->chunkLength(chunk.index)).end;
+}
+
+void ChunkService::copyTo(const core::CopyTo& a) {
+  const ChunkInfo& chunk = chunks_.at(a.chunk);
+  Mount* const mount = deps_.mounts.find(chunk.plan->mount);
+  const bool asked = mount != nullptr && copies_.ask(a.node, *chunk.plan, chunk.index, [this, a, mount](bool done) {
+    if (done) mount->metrics->copies.add();
+    feed(core::Copied{a.chunk, a.node, done});
+  });
+  if (!asked) feed(core::Copied{a.chunk, a.node, false});
+}
+
 void ChunkService::rearm() {
   const TimePoint due = deps_.cell.wakeAt();
   if (due == timer_due_ && (timer_ != 0 || due == kNever)) return;
@@ -400,7 +454,8 @@ void ChunkService::rearm() {
 void ChunkService::dropIdleChunks() {
   const std::size_t in_use = deps_.cell.fetches() + deps_.cell.waiters();
   if (chunks_.size() <= 64 + 2 * in_use) return;
-  std::erase_if(chunks_, [&](const auto& entry) { return !deps_.cell.busy(entry.first); });
+  std::erase_if(chunks_,
+                [&](const auto& entry) { return !deps_.cell.busy(entry.first) && !deps_.cell.copyDue(entry.first); });
 }
 
 }  // namespace forebay::node

@@ -16,10 +16,12 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <span>
 #include <unordered_map>
 
 #include "core/chunk_server.h"
 #include "io/reactor.h"
+#include "node/copy_calls.h"
 #include "node/mounts.h"
 #include "reader/channels.h"
 #include "store/arena.h"
@@ -35,6 +37,11 @@ class Waiter {
   // `upto` is what it was: the rest is on its way.
   virtual void ready(std::uint32_t upto) = 0;
   virtual void refused(core::Refusal why, const Error& error) = 0;
+  // In place of refused(), for whom `may_ask` was said: these nodes have it.
+  virtual void askOthers(std::span<const core::NodeId> nodes) {
+    (void)nodes;
+    refused(core::Refusal::Failed, {Code::Internal, "a reader that asks nobody else was told to", 0});
+  }
 };
 
 struct WantOptions {
@@ -42,6 +49,9 @@ struct WantOptions {
   bool relayed = false;
   bool fallback = false;
   bool no_fill = false;
+  bool may_ask = false;
+  bool insist = false;
+  bool keep = false;
   bool wide = false;
   core::NodeId asker = core::kNoNode;
   std::uint64_t map_version = 0;
@@ -65,6 +75,8 @@ class ChunkService {
   // `waiter` hears about it later, never inside the call. The answer is for left().
   core::WaiterId want(SharedPlan plan, core::ChunkRange range, const WantOptions& options, Waiter& waiter);
   void left(core::WaiterId waiter);
+  // Who shall send a range that is here in this node's stead, because it is hot; mostly nobody.
+  std::vector<core::NodeId> inMyStead(const SharedPlan& plan, core::ChunkRange range, const WantOptions& options);
   void newMap(std::shared_ptr<const core::SlotMap> map);
 
  private:
@@ -93,9 +105,12 @@ class ChunkService {
   void startWaiting();
   void roomless(const NeedsRoom& waiting);
   void rearm();
+  bool holdsAll(const ChunkInfo& chunk) const;
+  void copyTo(const core::CopyTo& a);
   void dropIdleChunks();
 
   Deps deps_;
+  CopyCalls copies_{deps_.cell, deps_.channels};
   std::deque<core::ServerEvent> events_;
   bool draining_ = false;
   bool drain_posted_ = false;

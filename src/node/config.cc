@@ -199,6 +199,9 @@ class Loader {
       problem(section, "consistency", consistency.error().message);
     }
     mount.chunk_bits = static_cast<std::uint32_t>(std::countr_zero(section.integer("chunk_size")));
+    mount.read_copies = static_cast<std::uint32_t>(section.integer("read_copies"));
+    mount.keep_remote =
+        parseKeepRemote(section.text("keep_remote")).value_or(KeepRemote::Hot);  // the schema checked it
     mount.secret = secretOf(section, "secret");
     checkSecret(section, mount.secret);
     readOrigin(section, mount);
@@ -326,6 +329,16 @@ class Loader {
 
 std::string_view className(MountClass mount_class) {
   return mount_class == MountClass::Hot ? "hot" : "dataset";
+}
+
+Result<KeepRemote> parseKeepRemote(std::string_view text) {
+  for (const KeepRemote keep : {KeepRemote::Never, KeepRemote::Hot, KeepRemote::Always})
+    if (keepRemoteName(keep) == text) return keep;
+  return fail(Code::InvalidArgument, fmt::format("keep_remote {:?}: must be never, hot or always", text));
+}
+
+std::string_view keepRemoteName(KeepRemote keep) {
+  return keep == KeepRemote::Never ? "never" : keep == KeepRemote::Hot ? "hot" : "always";
 }
 
 Result<Consistency> Consistency::parse(std::string_view text) {

@@ -40,6 +40,11 @@ struct Consistency {
   bool operator==(const Consistency&) const = default;
 };
 
+// When a reader's node keeps a chunk that another one owns, beyond its way through.
+enum class KeepRemote : std::uint8_t { Never, Hot, Always };
+Result<KeepRemote> parseKeepRemote(std::string_view text);
+std::string_view keepRemoteName(KeepRemote keep);
+
 struct MountConfig {
   std::string name;
   origin::OriginUrl url;
@@ -48,6 +53,8 @@ struct MountConfig {
   MountClass mount_class = MountClass::Dataset;
   Consistency consistency;
   std::uint32_t chunk_bits = core::kDefaultChunkBits;
+  std::uint32_t read_copies = 1;
+  KeepRemote keep_remote = KeepRemote::Hot;
   Secret secret;  // shared by the cell's nodes: keys of objects derive from it. Empty: the node makes one
 };
 

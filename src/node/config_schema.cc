@@ -145,6 +145,19 @@ std::vector<Key> mountKeys() {
        .least = kMiB,
        .most = 64 * kMiB,
        .power_of_two = true},
+      {.name = "read_copies",
+       .type = Type::Integer,
+       .initial = "1",
+       .effect = "Nodes that hold each chunk. With 2 or 3, the alternates copy what the primary filled, in the "
+                 "background, so that losing a node costs no read of the origin. Each copy takes room.",
+       .least = 1,
+       .most = 3},
+      {.name = "keep_remote",
+       .type = Type::Enum,
+       .initial = "hot",
+       .effect = "When a node keeps a chunk that another one owns, beyond its way through: `hot`, once its owner has "
+                 "sent it so often that it names others who have it; `always`; `never`.",
+       .allowed = {"never", "hot", "always"}},
       {.name = "secret",
        .type = Type::Secret,
        .effect =

@@ -24,6 +24,8 @@ wire::pb::AddMountRequest toRequest(const MountConfig& mount) {
   say("class", std::string(className(mount.mount_class)));
   say("consistency", mount.consistency.text());
   say("chunk_bits", std::to_string(mount.chunk_bits));
+  if (mount.read_copies != 1) say("read_copies", std::to_string(mount.read_copies));
+  if (mount.keep_remote != KeepRemote::Hot) say("keep_remote", std::string(keepRemoteName(mount.keep_remote)));
   say("credentials_source", mount.origin.azure.any() ? mount.origin.azure.source : mount.origin.s3.source);
   say("credentials_note", mount.origin.credentials_note);
   auto& credentials = *request.mutable_credentials();
@@ -71,6 +73,10 @@ Status setOption(MountConfig& mount, const std::string& key, const std::string& 
     mount.consistency = TRY(Consistency::parse(value));
   } else if (key == "chunk_bits") {
     mount.chunk_bits = TRY(number(key, value, core::kMinChunkBits, core::kMaxChunkBits));
+  } else if (key == "read_copies") {
+    mount.read_copies = TRY(number(key, value, 1, 3));
+  } else if (key == "keep_remote") {
+    mount.keep_remote = TRY(parseKeepRemote(value));
   } else if (key == "credentials_source") {
     origin.azure.source = origin.s3.source = value;
   } else if (key == "credentials_note") {

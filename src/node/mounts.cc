@@ -26,6 +26,10 @@ MountMetrics::MountMetrics(Metrics& m, std::string_view mount)
       peer_bytes(m.counter("forebay_peer_bytes_total", "Bytes received from other nodes.", of(mount))),
       direct_bytes(m.counter("forebay_peer_direct_bytes_total",
                              "Bytes received from the owner that was asked first, without a redirect.", of(mount))),
+      asks(m.counter("forebay_asks_total", "Ranges of hot chunks that were answered with who else has them.",
+                     of(mount))),
+      copies(
+          m.counter("forebay_copies_total", "Copies that other nodes made of chunks that this node owns.", of(mount))),
       hidden_names(m.counter("forebay_hidden_names_total", "Names in listings that a mount can't show.", of(mount))),
       read_time(m.histogram("forebay_read_seconds", "From a range's arrival to its last byte.", of(mount))) {}
 

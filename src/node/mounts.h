@@ -35,6 +35,8 @@ struct MountMetrics {
   Counter& misses;
   Counter& peer_bytes;    // received from other nodes
   Counter& direct_bytes;  // of those: from the owner that was asked first
+  Counter& asks;          // ranges that were answered with who else has them
+  Counter& copies;        // that other nodes made of chunks of this one
   Counter& hidden_names;
   Histogram& read_time;  // from a range's arrival to its last byte handed to the socket
 };
@@ -46,6 +48,8 @@ struct Mount {
   MountClass mount_class = MountClass::Dataset;
   Consistency consistency;
   std::uint32_t chunk_bits = core::kDefaultChunkBits;
+  std::uint32_t read_copies = 1;
+  KeepRemote keep_remote = KeepRemote::Hot;
   Duration request_timeout = 60s;  // of one call to the origin, with its retries
   std::vector<std::byte> secret;
   std::unique_ptr<origin::OriginMetrics> origin_metrics;

@@ -240,6 +240,8 @@ Result<Mount*> Node::Impl::makeMount(MountConfig config) {
   mount->mount_class = config.mount_class;
   mount->consistency = config.consistency;
   mount->chunk_bits = config.chunk_bits;
+  mount->read_copies = config.read_copies;
+  mount->keep_remote = config.keep_remote;
   if (config.secret.empty()) {
     for (int i = 0; i < 4; ++i) {
       std::byte word[8];

@@ -21,6 +21,8 @@ wire::ReadOutcome outcomeOf(core::Refusal why) {
       return wire::ReadOutcome::Miss;
     case core::Refusal::Moved:
       return wire::ReadOutcome::Moved;
+    case core::Refusal::Ask:
+      return wire::ReadOutcome::Ask;
     case core::Refusal::Busy:
       return wire::ReadOutcome::Busy;
     case core::Refusal::Gone:
@@ -89,10 +91,12 @@ class ReadSession::Item : public Waiter {
     mount_->metrics->requests.add();
     const bool hit = no_bytes_ ? allPresent() : lookAt(at_, end_ - at_).has_value();
     (hit ? mount_->metrics->hits : mount_->metrics->misses).add();
-    if (hit)
-      ready_ = end_;
-    else
-      fetch();
+    if (!hit) return fetch();
+    if (want_.may_ask && !no_bytes_) {
+      const auto others = session_.deps_.chunks.inMyStead(plan_, {chunk_, at_, end_ - at_}, want_);
+      if (!others.empty()) return nameOthers(others);
+    }
+    ready_ = end_;
   }
 
   bool ended() const { return ended_; }
@@ -119,8 +123,19 @@ class ReadSession::Item : public Waiter {
     error_ = error;
     session_.pump();
   }
+  void askOthers(std::span<const core::NodeId> nodes) override {
+    waiter_ = 0;
+    nameOthers(nodes);
+    session_.pump();
+  }
 
  private:
+  void nameOthers(std::span<const core::NodeId> nodes) {
+    mount_->metrics->asks.add();
+    peers_.assign(nodes.begin(), nodes.end());
+    refusal_ = wire::ReadOutcome::Ask;
+    error_ = {Code::Busy, "others have it too: ask one of them", 0};
+  }
   bool allPresent() const {
     const core::RunSet present = session_.deps_.arena.present(plan_->key, chunk_);
     const core::RunRange runs = core::runsOf(at_, end_ - at_);
@@ -205,7 +220,7 @@ class ReadSession::Item : public Waiter {
     data.code = error_.code;
     data.retry_after_ms = error_.retry_after_ms;
     const std::string_view message = error_.message;
-    TRY(reply.data(data, {.checksums = {}, .peers = {}, .message = message.substr(0, wire::kMaxReadMessage)}));
+    TRY(reply.data(data, {.checksums = {}, .peers = peers_, .message = message.substr(0, wire::kMaxReadMessage)}));
     end(reply);
     return {};
   }
@@ -232,6 +247,7 @@ class ReadSession::Item : public Waiter {
   core::WaiterId waiter_ = 0;
   std::optional<wire::ReadOutcome> refusal_;
   Error error_;
+  std::vector<core::NodeId> peers_;
 };
 
 ReadSession::ReadSession(const ReadDeps& deps, io::Reply reply) : deps_(deps), reply_(std::move(reply)) {}
@@ -262,10 +278,14 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
     const bool relay = (item.flags & wire::kRelay) != 0;
     const bool scans =
         prefetcher != nullptr && (item.flags & wire::kNoBytes) == 0 && prefetcher->saw(object.plan, item.range);
-    const WantOptions want{.must_answer = relay || !from_peer,
+    const bool no_fill = (item.flags & wire::kNoFill) != 0, keep = (item.flags & wire::kKeep) != 0;
+    const WantOptions want{.must_answer = relay || !from_peer || keep,
                            .relayed = relay && from_peer,
                            .fallback = (item.flags & wire::kFallback) != 0,
-                           .no_fill = (item.flags & wire::kNoFill) != 0,
+                           .no_fill = no_fill,
+                           .may_ask = from_peer && !relay && !no_fill && !keep,
+                           .insist = (item.flags & wire::kInsist) != 0,
+                           .keep = keep,
                            .wide = scans || (item.flags & wire::kScan) != 0,
                            .asker = from_peer ? request.from.node_id : core::kNoNode,
                            .map_version = from_peer ? request.header.map_version : 0,

@@ -47,7 +47,7 @@ struct Piece {
 struct ReadAsked {
   Piece piece;
   core::RunRange runs;
-  bool relay = false, fallback = false;
+  bool relay = false, fallback = false, no_fill = false, insist = false;
   std::uint64_t map_version = 0;
 };
 struct ReadBytes {  // without tokens: still filling
@@ -60,8 +60,15 @@ struct ReadRefused {
   core::Refusal why;
   Error error;
   std::uint64_t map_version = 0;
+  std::vector<NodeId> peers;
 };
 struct ReadStopped {};
+struct CopyAsked {
+  Piece piece;
+};
+struct CopySaid {
+  bool done = false;
+};
 struct PlanAsked {
   std::string path;
   bool relay = false, fallback = false, revalidate = false;
@@ -77,7 +84,8 @@ struct MapAsked {};
 struct MapSaid {
   std::shared_ptr<const core::SlotMap> map;
 };
-using Body = std::variant<ReadAsked, ReadBytes, ReadRefused, ReadStopped, PlanAsked, PlanSaid, MapAsked, MapSaid>;
+using Body = std::variant<ReadAsked, ReadBytes, ReadRefused, ReadStopped, CopyAsked, CopySaid, PlanAsked, PlanSaid,
+                          MapAsked, MapSaid>;
 
 struct Message {
   CallId call = 0;

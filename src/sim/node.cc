@@ -66,6 +66,7 @@ void Node::act(const core::ServerAction& action) {
                             return true;
                           });
                         },
+                        [&](const core::CopyTo& a) { copyTo(a); },
                         [&](const core::WantMap& a) { wantMap(a.node, a.version); }},
              action);
 }
@@ -130,7 +131,7 @@ void Node::refuse(const core::Refuse& a) {
   if (reader.from == kNoNode)
     world_.after(Duration{0}, [done = std::move(reader.done), error = a.error]() mutable { done(fail(error)); });
   else
-    network_.send(id(), reader.from, {reader.call, ReadRefused{a.why, a.error, server_.map().version()}});
+    network_.send(id(), reader.from, {reader.call, ReadRefused{a.why, a.error, server_.map().version(), a.peers}});
   endReader(a.waiter);
 }
 
@@ -166,9 +167,12 @@ void Node::fetchFromOrigin(const core::FetchFromOrigin& a) {
         later(world_.now(), [this, a, end, run, token] {
           if (!from_origin_.contains(a.fetch)) return;
           if (run + 1 == a.runs.end) as_fallback_.erase(a.fetch);  // nothing more comes
-          if (arena_.put(a.chunk, run, token))
+          if (arena_.put(a.chunk, run, token)) {
             step(core::Got{a.fetch, run + 1});
-          else
+            const Piece& piece = pieces_.at(a.chunk);
+            if (setup_.read_copies > 1 && arena_.present(a.chunk).count() == piece.runs())
+              step(core::Complete{a.chunk, piece.slot(), setup_.read_copies});
+          } else
             end(Error{Code::Busy, "the arena is full of what is being read", 20});
         });
       },
@@ -188,7 +192,36 @@ void Node::fetchFromPeer(const core::FetchFromPeer& a) {
                                  .runs = a.runs,
                                  .relay = a.relay,
                                  .fallback = a.fallback,
+                                 .no_fill = a.no_fill,
+                                 .insist = a.insist,
                                  .map_version = server_.map().version()}});
+}
+
+// Lost on the way, or never made: after a while the owner thinks of other copies again.
+void Node::copyTo(const core::CopyTo& a) {
+  const CallId call = network_.newCall();
+  copies_[call] = a;
+  network_.send(id(), a.node, {call, CopyAsked{pieces_.at(a.chunk)}});
+  later(world_.now() + setup_.limits.fetch_deadline, [this, call] { endCopy(call, false); });
+}
+
+void Node::endCopy(CallId call, bool done) {
+  const auto copy = copies_.extract(call);
+  if (!copy.empty()) step(core::Copied{copy.mapped().chunk, copy.mapped().node, done});
+}
+
+void Node::on(NodeId from, CallId call, const CopyAsked& m) {
+  startRead({.must_answer = true,
+             .keep = true,
+             .map_version = server_.map().version(),
+             .deadline = world_.now() + setup_.limits.fetch_deadline},
+            {.piece = m.piece, .runs = {0, m.piece.runs()}, .done = [this, from, call](const auto& tokens) {
+               network_.send(id(), from, {call, CopySaid{tokens.has_value()}});
+             }});
+}
+
+void Node::on(NodeId, CallId call, const CopySaid& m) {
+  endCopy(call, m.done);
 }
 
 void Node::wantMap(NodeId node, std::uint64_t version) {
@@ -239,6 +272,9 @@ void Node::on(NodeId from, CallId call, const ReadAsked& m) {
   startRead({.must_answer = m.relay,
              .relayed = m.relay,
              .fallback = m.fallback,
+             .no_fill = m.no_fill,
+             .may_ask = !m.relay && !m.no_fill,
+             .insist = m.insist,
              .asker = from,
              .map_version = m.map_version,
              .deadline = world_.now() + setup_.limits.fetch_deadline},
@@ -282,6 +318,8 @@ void Node::on(NodeId, CallId call, const ReadRefused& m) {
   const PeerRead read = known->second;
   peer_reads_.erase(known);
   core::WalkEvent event = core::Refused{m.error};
+  if (m.why == core::Refusal::Miss) event = core::MissThere{};
+  if (m.why == core::Refusal::Ask) event = core::AskThere{m.peers};
   if (m.why == core::Refusal::Moved) event = core::Moved{m.map_version};
   if (m.why == core::Refusal::Busy) event = core::BusyThere{Duration(1ms) * m.error.retry_after_ms};
   step(core::PeerSaid{read.fetch, read.attempt, event});

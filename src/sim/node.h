@@ -37,6 +37,7 @@ struct NodeSetup {
   std::vector<SharedMap> every_map;  // of the run: a fill of a slot that none of them gives this node is a fallback
   core::ServerLimits limits;
   std::size_t arena_runs = 1 << 20;
+  std::uint32_t read_copies = 1;
   Duration plan_ttl = 30s;
   Duration plan_try = 5s;  // of one owner; it isn't lost for that, its origin may be slow
   Duration plan_deadline = 10s;
@@ -102,6 +103,8 @@ class Node final : public Receiver {
   void endReader(core::WaiterId waiter);
   void fetchFromOrigin(const core::FetchFromOrigin& a);
   void fetchFromPeer(const core::FetchFromPeer& a);
+  void copyTo(const core::CopyTo& a);
+  void endCopy(CallId call, bool done);
   void wantMap(NodeId node, std::uint64_t version);
   bool isFallback(const core::FetchFromOrigin& a) const;
 
@@ -109,6 +112,8 @@ class Node final : public Receiver {
   void on(NodeId from, CallId call, const ReadBytes& m);
   void on(NodeId from, CallId call, const ReadRefused& m);
   void on(NodeId from, CallId call, const ReadStopped& m);
+  void on(NodeId from, CallId call, const CopyAsked& m);
+  void on(NodeId from, CallId call, const CopySaid& m);
   void on(NodeId from, CallId call, const PlanAsked& m);
   void on(NodeId from, CallId call, const PlanSaid& m);
   void on(NodeId from, CallId call, const MapAsked& m);
@@ -140,6 +145,7 @@ class Node final : public Receiver {
   core::WaiterId next_waiter_ = 1;
   std::map<core::WaiterId, Reader> readers_;
   std::map<CallId, PeerRead> peer_reads_;
+  std::map<CallId, core::CopyTo> copies_;
   std::set<core::FetchId> from_origin_, as_fallback_;
   std::map<NodeId, std::uint64_t> maps_asked_;
 

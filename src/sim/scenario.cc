@@ -78,6 +78,7 @@ class Cell {
   std::vector<NodeId> members_;
   core::ServerLimits limits_;
   std::size_t arena_runs_ = 1 << 20;
+  std::uint32_t read_copies_ = 1;
   std::map<NodeId, std::unique_ptr<Node>> nodes_;
   std::vector<std::string> paths_;
   std::vector<Client> clients_;
@@ -93,6 +94,8 @@ void Cell::build() {
   if (trouble_.new_map) maps_.push_back(mapOf(2, maps_[0]->members().size() == count ? all & ~(1U << one) : all));
   for (std::uint32_t i = 1; i <= count; ++i) members_.push_back(i);
   limits_.max_fallback_fills = 1 + below(4);
+  if (below(2) == 0) limits_.spread.hot_fulls = 1;  // in cells of a dozen nodes little gets hot by itself
+  read_copies_ = static_cast<std::uint32_t>(1 + below(3));
   if (trouble_.few_fetches) limits_.fill = {.max_fetches = 2 + below(4), .max_waiters = 4 + below(8)};
   if (trouble_.small_arenas) arena_runs_ = 48 + below(64);
   for (std::uint64_t i = 0; i < 2 + below(6); ++i) {
@@ -108,6 +111,7 @@ void Cell::build() {
 void Cell::start(NodeId node) {
   NodeSetup setup{.id = node, .map = maps_[below(maps_.size())], .every_map = maps_, .limits = limits_};
   setup.arena_runs = arena_runs_;
+  setup.read_copies = read_copies_;
   setup.seed = world_.random().next();
   if (!healed_ && maps_.size() > 1) setup.map = maps_[0];
   nodes_[node] = std::make_unique<Node>(world_, network_, origin_, checkers_, std::move(setup));
@@ -306,7 +310,7 @@ Trouble Trouble::of(std::uint64_t seed) {
 }
 
 bool Trouble::breaksSingleFlight() const {
-  return loss || clogs || cuts || pauses || deaths || new_map || small_arenas;
+  return loss || spoiled_bytes || clogs || cuts || pauses || deaths || new_map || small_arenas;
 }
 
 bool Trouble::mayFail() const {

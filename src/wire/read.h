@@ -59,6 +59,8 @@ enum ReadItemFlag : std::uint16_t {
   kNoFill = 2,    // MISS rather than a fill
   kNoBytes = 4,   // warm it: fill, and send no bytes back
   kFallback = 8,  // the owners before this node can't be reached: fill although it isn't the primary
+  kInsist = 16,   // who was named before (Ask) hasn't it: send it, name nobody
+  kKeep = 32,     // keep it like a chunk of this node's own: a copy
   kScan = 64      // the reader goes on through the chunk: fetch the rest of it too
 };
 
