@@ -4,7 +4,7 @@ ORIGIN ?= fake
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo demo-stop test lint soak bench format clean
+.PHONY: help deps build python demo demo-stop test lint soak bench format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,10 @@ deps:  ## install what the build needs (Debian packages; says which; sudo where 
 
 build: deps  ## the release build: build/release/bin/forebay
 	@scripts/build.sh release
+
+python:  ## the Python package's wheel: build/python/forebay-*.whl
+	@scripts/deps.sh --python
+	@scripts/python.sh
 
 demo:  ## five nodes on this machine, without and with Forebay (ORIGIN=fake or azurite)
 	@scripts/deps.sh --demo $(ORIGIN)

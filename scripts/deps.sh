@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Forebay needs to build: deps.sh [--test | --demo fake|azurite] adds what tests or the demo need.
+# Installs what Forebay needs to build: deps.sh [--test | --python | --demo fake|azurite] adds what they need.
 # Says what it installs, uses sudo where it isn't root, and does nothing where everything is there.
 set -euo pipefail
 
@@ -12,7 +12,8 @@ build_packages=(
   protobuf-compiler libprotobuf-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
-test_packages=(fuse3 curl procps python3-venv attr)
+python_packages=(python3-venv python3-dev)
+test_packages=(fuse3 curl procps attr "${python_packages[@]}")
 
 demo_packages=(fuse3) # users who aren't root mount by its helper
 
@@ -28,6 +29,7 @@ case ${1:-} in
     want+=("${test_packages[@]}")
     want_node
     ;;
+  --python) want+=("${python_packages[@]}") ;;
   --demo)
     want+=("${demo_packages[@]}")
     [[ ${2:-} != azurite ]] || want_node

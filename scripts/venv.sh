@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Makes .venv with what tests/e2e needs (tests/requirements.txt), once; again when that file changes.
+# Makes .venv with what the tests and the Python package need (the files below), once; again when one of them changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+files=(tests/requirements.txt python/requirements.txt)
 stamp=.venv/.installed
-if cmp -s tests/requirements.txt "$stamp"; then
+if cmp -s <(cat "${files[@]}") "$stamp"; then
   echo ".venv is there"
   exit 0
 fi
-rm -rf .venv
-python3 -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
-cp tests/requirements.txt "$stamp"
-echo "installed $(grep -c '^[a-z]' tests/requirements.txt) packages in .venv"
+# Installed into what is there: whoever runs from it meanwhile goes on.
+[[ -x .venv/bin/python ]] || python3 -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check "${files[@]/#/--requirement=}"
+cat "${files[@]}" >"$stamp"
+echo "installed $(cat "${files[@]}" | grep -c '^[a-z]') packages in .venv"

@@ -1,0 +1,117 @@
+"""A file object over one version of an object."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Optional, cast
+
+from . import _native
+from ._types import Stat, WritableBuffer
+
+
+class File(io.RawIOBase):
+    """One version of an object, open for reading, without a buffer: each read is one request to the node.
+
+    Made by `Client.open`. A later version at the origin doesn't change an open file. Reads wait without the GIL and
+    end with Ctrl-C; they give all the bytes that were asked for, fewer only at the end of the object. `pread` and
+    `pread_into` don't move the file's position and may be used by many threads at once.
+    """
+
+    def __init__(self, native: _native.Object, name: str) -> None:
+        super().__init__()
+        self._native = native
+        self._position = 0
+        self.name = name
+        self.mode = "rb"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object."""
+        return self._native.size
+
+    def stat(self) -> Stat:
+        """What is open: of this version, whatever the origin has by now. Asks nobody."""
+        native = self._native
+        return Stat(False, native.size, native.mtime_ns, native.chunk_size, native.version)
+
+    def readable(self) -> bool:
+        self._check_open()
+        return True
+
+    def seekable(self) -> bool:
+        self._check_open()
+        return True
+
+    def tell(self) -> int:
+        self._check_open()
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves to `offset` bytes from the start, the position (whence=1) or the end (2), also beyond the end."""
+        self._check_open()
+        if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
+            raise ValueError(f"whence is 0, 1 or 2, not {whence}")
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        if start + offset < 0:
+            raise ValueError(f"seek to {start + offset}: before the start of {self.name}")
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: WritableBuffer) -> int:
+        """Fills `buffer` (writable, C-contiguous) from the position; returns bytes, 0 at the end."""
+        self._check_open()
+        got = self._native.readinto(self._position, buffer)
+        self._position += got
+        return got
+
+    def read(self, size: Optional[int] = -1, /) -> bytes:
+        """`size` bytes from the position, fewer at the end only; all that is left where it is negative or None."""
+        self._check_open()
+        data = self._native.read(self._position, self._length(size))
+        self._position += len(data)
+        return data
+
+    def readall(self) -> bytes:
+        """All bytes from the position to the end."""
+        return self.read()
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """`size` bytes at `offset`, as os.pread: fewer at the end only, b"" at or beyond it."""
+        self._check_open()
+        return self._native.read(_not_negative(offset, "offset"), _not_negative(size, "size"))
+
+    def pread_into(self, buffer: WritableBuffer, offset: int) -> int:
+        """Fills `buffer` (writable, C-contiguous) with the bytes at `offset`; returns how many."""
+        self._check_open()
+        return self._native.readinto(_not_negative(offset, "offset"), buffer)
+
+    def close(self) -> None:
+        """Gives the version back. Reads of other threads that are on their way end as they would."""
+        if not self.closed:
+            self._native.close()
+        super().close()
+
+    def __enter__(self) -> File:
+        return cast(File, super().__enter__())
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise TypeError(f"{self.name} is open: open it in the other process instead of pickling it")
+
+    def __repr__(self) -> str:
+        return f"<forebay.File {self.name!r}{' closed' if self.closed else ''}>"
+
+    def _length(self, size: Optional[int]) -> int:
+        if size is None or size < 0:
+            return max(0, self.size - self._position)
+        return size
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on a closed file")
+
+
+def _not_negative(value: int, what: str) -> int:
+    if value < 0:
+        raise ValueError(f"{what} is {value}, below 0")
+    return value
