@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -89,6 +90,14 @@ class NameCache {
     auto kept = kept_.find(key);
     if (kept != kept_.end() && kept->second.until >= endOf(now, ttl)) return;
     keep(now, key, std::make_shared<const Answer>(std::move(answer)), ttl, bytes);
+  }
+
+  // What is known and fresh, without asking for it. Counts as a use.
+  std::optional<std::pair<Shared, Duration>> peek(TimePoint now, const Key& key) {
+    auto kept = kept_.find(key);
+    if (kept == kept_.end() || kept->second.until <= now) return std::nullopt;
+    touch(kept->second);
+    return std::pair(kept->second.answer, kept->second.until - now);
   }
 
   void forget(const Key& key) {

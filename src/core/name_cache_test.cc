@@ -40,6 +40,16 @@ TEST(NameCache, answersAtOnceWhileTheAnswerIsFresh) {
   EXPECT_EQ(show(cache.wanted(at(30s), 3, "a", false)), "fetch a") << "its time is over";
 }
 
+TEST(NameCache, peekingAsksForNothing) {
+  Cache cache({});
+  EXPECT_FALSE(cache.peek(at(0s), "a"));
+  EXPECT_EQ(cache.waiters(), 0U);
+  cache.put(at(0s), "a", "plan", kTtl, 100);
+  EXPECT_EQ(*cache.peek(at(29s), "a")->first, "plan");
+  EXPECT_EQ(cache.peek(at(29s), "a")->second, 1s);
+  EXPECT_FALSE(cache.peek(at(30s), "a"));
+}
+
 TEST(NameCache, anAnswerWithoutTimeIsForThoseWhoWaitOnly) {
   Cache cache({});
   cache.wanted(at(0s), 1, "a", false);

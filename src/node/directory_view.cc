@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kMaxComponent = 255;  // NAME_MAX
 constexpr std::size_t kMaxHeld = 1024;      // a name has at most 1,024 bytes, so no chain is longer
 // Of what is held back, in a cursor, which has at most 4 KiB on the wire (wire/messages.cc) with the origin's own.
-constexpr std::size_t kMaxHeldBytes = 2 * kKiB;
+constexpr std::size_t kMaxHeldBytes = kKiB;
 constexpr std::size_t kMaxCursor = 512 * kKiB;
 
 class Writer {
@@ -67,7 +67,12 @@ std::size_t encodedSize(const origin::ListEntry& entry) {
   return entry.name.size() + entry.info.version.size() + 4 * sizeof(std::uint64_t);
 }
 
-// In the order of keys, in which a prefix ends with its '/'.
+}  // namespace
+
+std::string keyOf(const origin::ListEntry& entry) {
+  return entry.directory ? entry.name + "/" : entry.name;
+}
+
 bool keyBefore(const origin::ListEntry& a, const origin::ListEntry& b) {
   const std::size_t common = std::min(a.name.size(), b.name.size());
   const int order = a.name.compare(0, common, b.name, 0, common);
@@ -78,8 +83,6 @@ bool keyBefore(const origin::ListEntry& a, const origin::ListEntry& b) {
   };
   return next(a) < next(b);
 }
-
-}  // namespace
 
 bool posixComponent(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.size() <= kMaxComponent &&
@@ -106,6 +109,7 @@ std::string ViewCursor::encode() const {
     out.number(static_cast<std::uint64_t>(entry.info.mtime_ns));
   }
   out.bytes(origin_next);
+  out.bytes(after);
   return out.text;
 }
 
@@ -126,6 +130,7 @@ Result<ViewCursor> ViewCursor::decode(std::string_view text) {
     cursor.held.push_back(std::move(entry));
   }
   cursor.origin_next = in.bytes();
+  cursor.after = in.bytes();
   cursor.started = true;
   if (!in.good() || !in.atEnd()) return bad();
   return cursor;
@@ -141,7 +146,7 @@ ViewPage viewOf(origin::ListPage page, ViewCursor cursor, bool mixes) {
     held.erase(from, to);
   };
   for (auto& entry : page.entries) {
-    const std::string key = entry.directory ? entry.name + "/" : entry.name;
+    const std::string key = keyOf(entry);
     if (entry.directory) {
       const auto hidden = std::ranges::find(held, entry.name, &origin::ListEntry::name);
       if (hidden != held.end()) {

@@ -27,12 +27,17 @@ bool posixPath(std::string_view path);
 
 struct ViewCursor {
   std::vector<origin::ListEntry> held;  // objects whose prefix may still come
-  std::string origin_next;              // where the origin's listing goes on
+  std::string origin_next;              // where the origin's listing goes on: which of its pages
+  std::string after;                    // of that page, the key of the last entry taken; empty: none yet
   bool started = false;                 // false: from the beginning
 
   std::string encode() const;
   static Result<ViewCursor> decode(std::string_view text);  // "" is the beginning
 };
+
+// An entry's place in a listing: its name, a directory's with the '/' after it. keyBefore is the order of keys.
+std::string keyOf(const origin::ListEntry& entry);
+bool keyBefore(const origin::ListEntry& a, const origin::ListEntry& b);
 
 struct ViewPage {
   std::vector<origin::ListEntry> entries;

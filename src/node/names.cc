@@ -1,5 +1,6 @@
 #include "node/names.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -10,7 +11,9 @@ namespace {
 
 constexpr Duration kOwnerDeadline = 60s;           // of one question to a name's owners, whoever waits for it
 constexpr std::size_t kMaxPageBytes = 900 * kKiB;  // of a page's names and versions: a body has at most 1 MiB
-constexpr int kMaxEmptyPages = 1000;               // an origin that answers empty pages for ever is broken
+constexpr std::uint32_t kPageNames = 5'000;        // asked of the origin at once: what Azure gives at most
+constexpr std::size_t kIndexSlack = 1'024;
+constexpr int kMaxEmptyPages = 1000;  // an origin that answers empty pages for ever is broken
 // Of one question to an owner: what its answer holds fits a frame's 1 MiB, with versions of 256 bytes.
 constexpr std::size_t kMaxBatch = 1'024, kMaxAnswerBytes = 400, kMaxBatchBytes = 768 * kKiB;
 constexpr Duration kBatchTimeout = 20s;     // of one node's answer to many names, some of which its origin opens
@@ -26,18 +29,15 @@ std::size_t sizeOf(const NameAnswer& answer) {
 std::size_t wireSize(const origin::ListEntry& e) {
   return 40 + e.name.size() + e.info.version.size();
 }
-std::size_t wireSize(const Listing& page) {
-  std::size_t bytes = page.next_cursor.size();
+std::size_t wireSize(const auto& page) {
+  std::size_t bytes = page.next.size();
   for (const auto& e : page.entries) bytes += wireSize(e);
   return bytes;
 }
-std::size_t sizeOf(const Listing& page, std::size_t key) {
-  return 300 + 2 * key + page.entries.capacity() * sizeof(origin::ListEntry) + wireSize(page);
+std::size_t sizeOf(const auto& page, std::size_t key) {  // with its place in the index
+  return 500 + 3 * key + page.entries.capacity() * sizeof(origin::ListEntry) + wireSize(page);
 }
 
-std::string join(std::string_view directory, std::string_view name) {
-  return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
-}
 std::string prefixOf(const std::string& directory) {
   return directory.empty() ? "" : directory + "/";
 }
@@ -98,8 +98,8 @@ void NameService::deliver(Names::Outcome outcome, const Error* error, Source sou
 
 void NameService::deliver(Pages::Outcome outcome, const Error* error, Source source) {
   if (outcome.fetch) fetchPage(*outcome.fetch, source);
-  for (auto& found : outcome.found) tell<Listed>(page_waiters_, found.waiter, Listed{found.answer, found.ttl});
-  for (auto waiter : outcome.refused) tell<Listed>(page_waiters_, waiter, fail(error != nullptr ? *error : busy()));
+  for (auto& found : outcome.found) tell<PageFound>(page_waiters_, found.waiter, PageFound{found.answer, found.ttl});
+  for (auto waiter : outcome.refused) tell<PageFound>(page_waiters_, waiter, fail(error != nullptr ? *error : busy()));
 }
 
 // ---- plans ----
@@ -119,6 +119,7 @@ void NameService::resolve(Mount& mount, std::string path, ResolveOptions options
   const auto waiter = await<Resolved>(name_waiters_, deadline, std::move(done));
   const NameKey key{mount.id, options.object_only, std::move(path)};
   options.revalidate |= doubted_.erase(key) > 0;
+  if (!options.revalidate) takeFromListing(key);
   auto outcome = names_.wanted(io::Reactor::now(), waiter, key, options.revalidate);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
   deliver(std::move(outcome), nullptr,
@@ -307,11 +308,13 @@ void NameService::nameFetched(const NameKey& key, Result<NameAnswer> answer, Dur
     const Error error = std::move(answer.error());
     return deliver(names_.failed(key), &error, {});
   }
+  dropIfOther(key, *answer);
   const std::size_t bytes = sizeOf(*answer);
   deliver(names_.answered(io::Reactor::now(), key, std::move(*answer), ttl, bytes), nullptr, {});
 }
 
 void NameService::forget(core::MountId mount, const std::string& path) {
+  if (const auto found = listed(mount, path)) pages_.forget(found->page);
   for (const bool object_only : {true, false}) {
     NameKey key{mount, object_only, path};
     names_.forget(key);
@@ -325,56 +328,79 @@ void NameService::list(Mount& mount, std::string path, std::string cursor, std::
                        TimePoint deadline, Callback<Listed> done) {
   if (!raw && !posixPath(path))
     return done(fail(Code::NotFound, fmt::format("{:?}: a mount can't hold such a directory", path)));
-  const auto waiter = await<Listed>(page_waiters_, deadline, std::move(done));
-  auto outcome =
-      pages_.wanted(io::Reactor::now(), waiter, {mount.id, raw, std::move(path), std::move(cursor), max}, false);
+  auto at = ViewCursor::decode(cursor);
+  if (!at) return done(fail(at.error()));
+  const PageKey key{mount.id, path, at->origin_next};
+  View view{mount.id, std::move(path), std::move(*at), std::max(1U, max), raw};
+  const auto waiter = await<PageFound>(
+      page_waiters_, deadline, [this, view = std::move(view), done = std::move(done)](Result<PageFound> found) mutable {
+        if (found)
+          done(viewed(std::move(view), *found));
+        else
+          done(fail(std::move(found.error())));
+      });
+  auto outcome = pages_.wanted(io::Reactor::now(), waiter, key, false);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
   deliver(std::move(outcome), nullptr, {.ask_owner = ask_owner, .revalidate = false});
+}
+
+NameService::Listed NameService::viewed(View view, const PageFound& found) {
+  const OriginPage& page = *found.page;
+  Mount& mount = mountOf(view.mount);
+  const auto from = std::ranges::partition_point(
+      page.entries, [&](const auto& entry) { return !view.cursor.after.empty() && keyOf(entry) <= view.cursor.after; });
+  const auto first = static_cast<std::size_t>(from - page.entries.begin());
+  const std::size_t end = std::min(page.entries.size(), first + view.max);
+  const bool whole = end == page.entries.size();
+  const bool last = whole && page.next.empty();
+  origin::ListPage part{.entries = {from, page.entries.begin() + static_cast<std::ptrdiff_t>(end)},
+                        .next = last ? "" : "more"};
+  auto listing = std::make_shared<Listing>();
+  const std::string origin_next = whole ? page.next : view.cursor.origin_next;
+  const std::string after = whole ? "" : keyOf(page.entries[end - 1]);
+  ViewCursor next{.held = {}, .origin_next = origin_next, .after = after, .started = true};
+  if (view.raw) {
+    listing->entries = std::move(part.entries);
+  } else {
+    ViewPage shown = viewOf(std::move(part), std::move(view.cursor), !mount.origin->hasEmptyDirectories());
+    if (first >= page.counted) sayHidden(mount, view.path, shown.hidden);
+    page.counted = std::max(page.counted, end);
+    listing->hidden = shown.hidden.size();
+    listing->entries = std::move(shown.entries);
+    next.held = std::move(shown.next.held);
+  }
+  if (!last) listing->next_cursor = next.encode();
+  return {std::move(listing), found.ttl};
 }
 
 void NameService::fetchPage(const PageKey& key, Source source) {
   if (source.ask_owner && !owner(mountOf(key.mount), key.path))
     pageFromOwner(key);
   else
-    pageFromOrigin(key, key.max);
+    pageFromOrigin(key, kPageNames);
 }
 
 void NameService::pageFromOrigin(const PageKey& key, std::uint32_t max) {
-  auto cursor = ViewCursor::decode(key.cursor);
-  if (!cursor) return pageFetched(key, fail(cursor.error()), Duration{0});
   const TimePoint asked = io::Reactor::now();
-  const std::string next = cursor->origin_next;
   Mount& mount = mountOf(key.mount);
-  mount.origin->list(prefixOf(key.path), next, max, asked + mount.request_timeout,
-                     [this, key, asked, max, cursor = std::move(*cursor),
-                      alive = std::weak_ptr(alive_)](Result<origin::ListPage> page) mutable {
+  mount.origin->list(prefixOf(key.path), key.origin_next, max, asked + mount.request_timeout,
+                     [this, key, asked, max, alive = std::weak_ptr(alive_)](Result<origin::ListPage> page) {
                        if (alive.expired()) return;
                        if (!page) return pageFetched(key, fail(page.error()), Duration{0});
-                       originPage(key, std::move(cursor), asked, max, std::move(*page));
+                       originPage(key, asked, max, std::move(*page));
                      });
 }
 
-void NameService::originPage(const PageKey& key, ViewCursor cursor, TimePoint asked, std::uint32_t max,
-                             origin::ListPage page) {
+void NameService::originPage(const PageKey& key, TimePoint asked, std::uint32_t max, origin::ListPage page) {
   Mount& mount = mountOf(key.mount);
-  const bool first = !cursor.started;
-  const bool nothing = first && page.entries.empty() && page.next.empty();
+  const bool nothing = key.origin_next.empty() && page.entries.empty() && page.next.empty();
   if (nothing && !key.path.empty() && !mount.origin->hasEmptyDirectories())
     return pageFetched(key, fail(Code::NotFound, fmt::format("{}: no such directory", key.path)), Duration{0});
-  Listing listing;
-  if (key.raw) {
-    ViewCursor next{.held = {}, .origin_next = page.next, .started = true};
-    listing.next_cursor = page.next.empty() ? "" : next.encode();
-    listing.entries = std::move(page.entries);
-  } else {
-    ViewPage view = viewOf(std::move(page), std::move(cursor), !mount.origin->hasEmptyDirectories());
-    sayHidden(mount, key.path, view.hidden);
-    listing.hidden = view.hidden.size();
-    listing.entries = std::move(view.entries);
-    listing.next_cursor = view.last ? "" : view.next.encode();
-  }
-  if (wireSize(listing) > kMaxPageBytes && max > 1) return pageFromOrigin(key, max / 2);
-  pageFetched(key, std::move(listing), mount.ttl() - (io::Reactor::now() - asked));
+  OriginPage kept{.entries = std::move(page.entries), .next = std::move(page.next)};
+  if (wireSize(kept) > kMaxPageBytes && max > 1) return pageFromOrigin(key, max / 2);
+  // S3 names a page's objects first and its prefixes after them.
+  if (!std::ranges::is_sorted(kept.entries, keyBefore)) std::ranges::stable_sort(kept.entries, keyBefore);
+  pageFetched(key, std::move(kept), mount.ttl() - (io::Reactor::now() - asked));
 }
 
 void NameService::pageFromOwner(const PageKey& key) {
@@ -382,9 +408,10 @@ void NameService::pageFromOwner(const PageKey& key) {
   auto request = std::make_shared<wire::pb::ListRequest>();
   request->set_mount(mount.name);
   request->set_path(key.path);
-  request->set_cursor(key.cursor);
-  request->set_max_entries(key.max);
-  request->set_raw(key.raw);
+  if (!key.origin_next.empty())
+    request->set_cursor(ViewCursor{.held = {}, .origin_next = key.origin_next, .after = {}, .started = true}.encode());
+  request->set_max_entries(kPageNames);
+  request->set_raw(true);  // whole pages: each node makes its views of them
   const TimePoint asked = io::Reactor::now();
   owners_.ask({.slot = core::slotOfPath(mount.name, key.path),
                .type = wire::MessageType::ListRequest,
@@ -396,13 +423,13 @@ void NameService::pageFromOwner(const PageKey& key) {
                 if (const auto* error = std::get_if<Error>(&answer))
                   pageFetched(key, fail(*error), Duration{0});
                 else
-                  pageFromOrigin(key, key.max);
+                  pageFromOrigin(key, kPageNames);
                 return reader::Verdict::Taken;
               });
 }
 
 reader::Verdict NameService::ownersPage(const PageKey& key, TimePoint asked, Bytes body) {
-  const auto taken = [&](Result<Listing> page, Duration ttl) {
+  const auto taken = [&](Result<OriginPage> page, Duration ttl) {
     pageFetched(key, std::move(page), ttl);
     return reader::Verdict::Taken;
   };
@@ -413,44 +440,103 @@ reader::Verdict NameService::ownersPage(const PageKey& key, TimePoint asked, Byt
     if (error.code == Code::DeadlineExceeded) return reader::Verdict::TooSlow;
     return taken(fail(error), Duration{0});
   }
-  Listing listing;
-  listing.next_cursor = reply->next_cursor();
-  listing.hidden = reply->hidden();
-  for (auto& e : *reply->mutable_entries()) {
-    if (!key.raw && !posixComponent(e.name())) continue;  // an owner of another mind about names
-    listing.entries.push_back({.name = std::move(*e.mutable_name()),
-                               .directory = e.directory(),
-                               .info = {e.size(), std::move(*e.mutable_version()), e.mtime_ns()}});
-  }
-  return taken(std::move(listing), std::chrono::milliseconds(reply->ttl_ms()) - (io::Reactor::now() - asked));
+  const auto next = ViewCursor::decode(reply->next_cursor());
+  if (!next || !next->after.empty())
+    return taken(fail(Code::Corrupt, "an owner's page of a listing ends in the middle"), Duration{0});
+  OriginPage page{.entries = {}, .next = next->origin_next};
+  for (auto& e : *reply->mutable_entries())
+    page.entries.push_back({.name = std::move(*e.mutable_name()),
+                            .directory = e.directory(),
+                            .info = {e.size(), std::move(*e.mutable_version()), e.mtime_ns()}});
+  if (!std::ranges::is_sorted(page.entries, keyBefore)) std::ranges::stable_sort(page.entries, keyBefore);
+  return taken(std::move(page), std::chrono::milliseconds(reply->ttl_ms()) - (io::Reactor::now() - asked));
 }
 
-void NameService::pageFetched(const PageKey& key, Result<Listing> page, Duration ttl) {
+void NameService::pageFetched(const PageKey& key, Result<OriginPage> page, Duration ttl) {
   if (!page) {
     const Error error = std::move(page.error());
     return deliver(pages_.failed(key), &error, {});
   }
-  keepEntries(key, *page, ttl);
-  const std::size_t bytes = sizeOf(*page, key.path.size() + key.cursor.size());
+  if (ttl > Duration{0}) indexPage(key, *page);
+  const std::size_t bytes = sizeOf(*page, key.path.size() + key.origin_next.size());
   deliver(pages_.answered(io::Reactor::now(), key, std::move(*page), ttl, bytes), nullptr, {});
 }
 
-// What a listing says about its names answers the questions about them.
-void NameService::keepEntries(const PageKey& key, const Listing& page, Duration ttl) {
-  Mount& mount = mountOf(key.mount);
-  for (const auto& entry : page.entries) {
-    if (entry.directory && key.raw) continue;  // the object view has no directories
-    NameAnswer answer;
-    std::string path = key.raw ? prefixOf(key.path) + entry.name : join(key.path, entry.name);
-    if (path.size() > wire::kMaxPath) continue;
-    answer.kind = entry.directory ? NameAnswer::Kind::Directory : NameAnswer::Kind::Object;
-    if (entry.directory)
-      answer.plan.path = path;
-    else
-      answer.plan = mount.plan(path, entry.info);
-    const std::size_t bytes = sizeOf(answer);
-    names_.put(io::Reactor::now(), {key.mount, key.raw, std::move(path)}, std::move(answer), ttl, bytes);
+// ---- names in listings ----
+
+void NameService::indexPage(const PageKey& key, const OriginPage& page) {
+  if (page.entries.empty()) return;
+  if (indexed_ > 2 * pages_.size() + kIndexSlack) {  // most of them have left
+    pages_by_first_.clear();
+    indexed_ = 0;
   }
+  auto& pages = pages_by_first_[{key.mount, key.path}];
+  if (pages.insert_or_assign(keyOf(page.entries.front()), key.origin_next).second) ++indexed_;
+}
+
+// Where a fresh page has this name, or would have it.
+std::optional<NameService::ListedEntry> NameService::listed(core::MountId mount, const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "" : path.substr(0, slash);
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  if (name.empty()) return std::nullopt;
+  const auto pages = pages_by_first_.find({mount, directory});
+  if (pages == pages_by_first_.end()) return std::nullopt;
+  auto at = pages->second.upper_bound(name);
+  if (at == pages->second.begin()) return std::nullopt;
+  --at;
+  ListedEntry found{.page = {mount, directory, at->second}, .keep = {}};
+  const auto known = pages_.peek(io::Reactor::now(), found.page);
+  if (!known) {
+    pages->second.erase(at);
+    --indexed_;
+    if (pages->second.empty()) pages_by_first_.erase(pages);
+    return std::nullopt;
+  }
+  found.keep = known->first;
+  found.ttl = known->second;
+  const auto& entries = found.keep->entries;
+  const origin::ListEntry object{.name = name, .directory = false, .info = {}};
+  const origin::ListEntry prefix{.name = name, .directory = true, .info = {}};
+  const auto here = std::ranges::lower_bound(entries, object, keyBefore);
+  const auto below = std::ranges::lower_bound(entries, prefix, keyBefore);
+  found.prefix_known = below != entries.end() || found.keep->next.empty();
+  if (below != entries.end() && below->directory && below->name == name)
+    found.entry = &*below;
+  else if (here != entries.end() && !here->directory && here->name == name)
+    found.entry = &*here;
+  return found;
+}
+
+// What a listing says about a name answers the question about it, if the answer would be the same.
+void NameService::takeFromListing(const NameKey& key) {
+  const TimePoint now = io::Reactor::now();
+  if (names_.peek(now, key)) return;
+  const auto found = listed(key.mount, key.path);
+  if (!found || found->entry == nullptr) return;
+  const origin::ListEntry& entry = *found->entry;
+  Mount& mount = mountOf(key.mount);
+  if (entry.directory && key.object_only) return;  // there may be an object beside it
+  if (!entry.directory && !key.object_only && !found->prefix_known && !mount.origin->hasEmptyDirectories()) return;
+  NameAnswer answer;
+  answer.kind = entry.directory ? NameAnswer::Kind::Directory : NameAnswer::Kind::Object;
+  if (entry.directory)
+    answer.plan.path = key.path;
+  else
+    answer.plan = mount.plan(key.path, entry.info);
+  const std::size_t bytes = sizeOf(answer);
+  names_.put(now, key, std::move(answer), found->ttl, bytes);
+}
+
+// A page that says otherwise than the origin has just said is old: whoever lists next gets a new one.
+void NameService::dropIfOther(const NameKey& key, const NameAnswer& answer) {
+  const auto found = listed(key.mount, key.path);
+  if (!found || found->entry == nullptr || answer.kind == NameAnswer::Kind::Directory) return;
+  const origin::ListEntry& entry = *found->entry;
+  if (entry.directory && key.object_only) return;
+  const bool same = answer.kind == NameAnswer::Kind::Object && !entry.directory &&
+                    entry.info.version == answer.plan.version && entry.info.size == answer.plan.size;
+  if (!same) pages_.forget(found->page);
 }
 
 void NameService::sayHidden(Mount& mount, const std::string& directory, const std::vector<std::string>& names) {

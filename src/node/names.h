@@ -2,8 +2,9 @@
 //
 // A name's owner (the primary of its path's slot) asks the origin; every other node asks the owner, and everybody keeps
 // the answer for as long as the mount's consistency allows, counted from the moment that the origin was asked. A
-// listing's entries are plans too, so reading a directory's files costs no request per name. While an owner can't be
-// reached an alternate, or the node itself, asks the origin in its place.
+// listing's entries are plans too, found in its pages, so reading a directory's files costs no request per name. Pages
+// are kept as the origin gave them, one for all askers, whatever view and how many names they want. While an owner
+// can't be reached an alternate, or the node itself, asks the origin in its place.
 //
 // Two views of a path. The POSIX view is a mount's: a directory, or an object if no prefix of its name is there. The
 // object view is the CLI's: an object of exactly that name, whatever else there is.
@@ -16,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -113,16 +115,31 @@ class NameService {
     std::string path;
     auto operator<=>(const NameKey&) const = default;
   };
+  // A page as the origin gave it, whoever asked for how much of it in which view: so none comes twice.
   struct PageKey {
     core::MountId mount;
-    bool raw;
     std::string path;
-    std::string cursor;
-    std::uint32_t max;
+    std::string origin_next;  // where the page before it ended; empty: the first
     auto operator<=>(const PageKey&) const = default;
   };
+  struct OriginPage {
+    std::vector<origin::ListEntry> entries;  // in the order of their keys
+    std::string next;                        // empty: the last page
+    mutable std::size_t counted = 0;         // entries up to here were looked at for hidden names
+  };
   using Names = core::NameCache<NameKey, NameAnswer>;
-  using Pages = core::NameCache<PageKey, Listing>;
+  using Pages = core::NameCache<PageKey, OriginPage>;
+  struct PageFound {
+    std::shared_ptr<const OriginPage> page;
+    Duration ttl{0};
+  };
+  struct ListedEntry {
+    PageKey page;
+    const origin::ListEntry* entry = nullptr;  // null: the page would have it, and hasn't
+    bool prefix_known = false;                 // whether a prefix of its name would be on this page too
+    std::shared_ptr<const OriginPage> keep;
+    Duration ttl{0};
+  };
 
   // Who waits for an answer, each with its own deadline.
   template <class T>
@@ -169,11 +186,22 @@ class NameService {
 
   void fetchPage(const PageKey& key, Source source);
   void pageFromOrigin(const PageKey& key, std::uint32_t max);
-  void originPage(const PageKey& key, ViewCursor cursor, TimePoint asked, std::uint32_t max, origin::ListPage page);
+  void originPage(const PageKey& key, TimePoint asked, std::uint32_t max, origin::ListPage page);
   void pageFromOwner(const PageKey& key);
   reader::Verdict ownersPage(const PageKey& key, TimePoint asked, Bytes body);
-  void pageFetched(const PageKey& key, Result<Listing> page, Duration ttl);
-  void keepEntries(const PageKey& key, const Listing& page, Duration ttl);
+  void pageFetched(const PageKey& key, Result<OriginPage> page, Duration ttl);
+  struct View {  // what one asker wants of a page
+    core::MountId mount;
+    std::string path;
+    ViewCursor cursor;
+    std::uint32_t max;
+    bool raw;
+  };
+  Listed viewed(View view, const PageFound& found);
+  void indexPage(const PageKey& key, const OriginPage& page);
+  std::optional<ListedEntry> listed(core::MountId mount, const std::string& path);
+  void takeFromListing(const NameKey& key);
+  void dropIfOther(const NameKey& key, const NameAnswer& answer);
   void sayHidden(Mount& mount, const std::string& directory, const std::vector<std::string>& names);
 
   bool owner(const Mount& mount, const std::string& path) const;
@@ -183,12 +211,16 @@ class NameService {
   reader::OwnerCalls owners_;
   Names names_;
   Pages pages_;
+  // Pages that may be known, by directory and first key: what pages_ has dropped since is dropped here when it is
+  // noticed.
+  std::map<std::pair<core::MountId, std::string>, std::map<std::string, std::string>> pages_by_first_;
+  std::size_t indexed_ = 0;
   int batches_ = 0;  // that are open
   std::map<Group, std::vector<NameKey>> to_ask_;
   std::set<NameKey> doubted_;  // forgotten, and not asked for since; at most kMaxDoubted
   std::uint64_t next_waiter_ = 1;
   Waiters<Resolved> name_waiters_;
-  Waiters<Listed> page_waiters_;
+  Waiters<PageFound> page_waiters_;
   Counter& name_hits_;
   Counter& name_misses_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

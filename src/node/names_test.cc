@@ -35,10 +35,11 @@ class NamesTest : public NodeFixture {
     EXPECT_TRUE(loop.until([&] { return answers.size() > before; }));
     return loop.in([&] { return answers.back(); });
   }
-  Result<NameService::Listed> list(const std::string& path, std::string cursor = "", std::uint32_t max = 1000) {
+  Result<NameService::Listed> list(const std::string& path, std::string cursor = "", std::uint32_t max = 1000,
+                                   bool raw = false) {
     std::optional<Result<NameService::Listed>> page;
     loop.in([&] {
-      names->list(*mount, path, std::move(cursor), max, false, false, kNever,
+      names->list(*mount, path, std::move(cursor), max, raw, false, kNever,
                   [&](Result<NameService::Listed> listed) { page = std::move(listed); });
     });
     EXPECT_TRUE(loop.until([&] { return page.has_value(); }));
@@ -175,7 +176,63 @@ TEST_F(NamesTest, aPageThatNoFrameCarriesIsAskedForAgainWithHalfTheNames) {
     cursor = page->page->next_cursor;
   } while (!cursor.empty());
   EXPECT_EQ(seen.size(), 2'000U);
-  EXPECT_EQ(origin->asked_max[0], 8'000U);
+  EXPECT_EQ(origin->asked_max[0], 5'000U);
+}
+
+TEST_F(NamesTest, noPageComesTwiceWhoeverAsksForHowMuchInWhichView) {
+  for (int i = 0; i < 5'500; ++i) write("d/" + std::to_string(10'000 + i), "");
+  const auto names_in = [&](std::uint32_t max, bool raw) {
+    std::vector<std::string> seen;
+    std::string cursor;
+    do {
+      const auto page = list("d", cursor, max, raw);
+      EXPECT_TRUE(page);
+      EXPECT_LE(page->page->entries.size(), max);
+      for (const auto& entry : page->page->entries) seen.push_back(entry.name);
+      cursor = page->page->next_cursor;
+    } while (!cursor.empty());
+    return seen;
+  };
+  const auto all = names_in(5'000, false);
+  EXPECT_EQ(all.size(), 5'500U);
+  EXPECT_EQ(names_in(777, false), all);
+  EXPECT_EQ(names_in(1'000, true), all);
+  EXPECT_EQ(names_in(5'000, true), all);
+  EXPECT_EQ(origin->lists, 2);
+}
+
+TEST_F(NamesTest, aHugeDirectorysPlansComeFromItsPagesAndTakeNoRoomOfTheirOwn) {
+  for (int i = 0; i < 4'000; ++i) write("d/" + std::to_string(10'000 + i), "x");
+  ASSERT_TRUE(list("d"));
+  const std::size_t before = loop.in([&] { return names->bytes(); });
+  EXPECT_LT(before, 1'000'000U);
+  EXPECT_EQ(resolve("d/12345"), "v1 of 1");
+  EXPECT_EQ(resolve("d/12345", {.object_only = true}), "v1 of 1");
+  EXPECT_EQ(origin->heads, 0);
+}
+
+TEST_F(NamesTest, aListedObjectWhosePrefixMayStillComeIsAskedFor) {
+  // Given a page that ends between an object and the prefix of its name
+  write("d/a", "x");
+  for (int i = 0; i < 6'000; ++i) write("d/a-" + std::to_string(10'000 + i), "");
+  write("d/a/b", "y");
+  ASSERT_TRUE(list("d"));
+  EXPECT_EQ(resolve("d/a"), "directory");
+  EXPECT_EQ(resolve("d/a", {.object_only = true}), "v1 of 1");
+}
+
+TEST_F(NamesTest, aPageThatHoldsWhatTurnedOutWrongIsDroppedToo) {
+  write("d/a", "1");
+  write("d/b", "2");
+  ASSERT_TRUE(list("d"));
+  write("d/a", "new", "v2");
+  EXPECT_EQ(list("d")->page->entries[0].info.version, "v1");
+  loop.in([&] { names->forget(mount->id, "d/a"); });
+  EXPECT_EQ(list("d")->page->entries[0].info.version, "v2");
+  // and what the origin says of a name is stronger than a page
+  write("d/b", "newer", "v3");
+  EXPECT_EQ(resolve("d/b", {.revalidate = true}), "v3 of 5");
+  EXPECT_EQ(list("d")->page->entries[1].info.version, "v3");
 }
 
 TEST_F(NamesTest, aCursorThatNobodyMadeIsRefused) {
