@@ -215,8 +215,14 @@ std::uint64_t Arena::Impl::indexCostOf(const core::Plan& plan) const {
 
 // The chunk's unit, new if need be; null: no room.
 detail::Unit* Arena::Impl::admit(TimePoint now, const core::Plan& plan, const ReserveRequest& request) {
-  if (const Object* object = find(plan.key))
-    if (Unit* unit = unitOf(*object, request.chunk)) return unit;
+  if (const Object* object = find(plan.key)) {
+    if (Unit* unit = unitOf(*object, request.chunk)) {
+      // The other chunk of its page was a peer's, or there was no room then. Nobody leaves for it.
+      const std::uint64_t bytes = std::uint64_t{request.runs.size()} * kRun;
+      if (!request.transit && unit->placement == Placement::Transit && freeBytes() >= bytes) own(now, *unit, bytes);
+      return unit;
+    }
+  }
   const std::uint64_t index_cost = indexCostOf(plan);
   const core::Eviction::Want want{.mount = plan.mount,
                                   .bytes = std::uint64_t{request.runs.size()} * kRun + index_cost,
@@ -231,6 +237,24 @@ detail::Unit* Arena::Impl::admit(TimePoint now, const core::Plan& plan, const Re
   if (!makeRoomForIndex(now, index_cost, want, placement)) return nullptr;
   Object& object = objectOf(plan);
   return makeUnit(now, object, object.unitOf(request.chunk), placement);
+}
+
+// A transit copy, to which `bytes` come, stays from now on if its mount's share allows it.
+void Arena::Impl::own(TimePoint now, Unit& unit, std::uint64_t bytes) {
+  if (unit.placement == Placement::Owned) return ownPassing(unit);
+  const core::Eviction::Want want{.mount = unit.object->mount,
+                                  .bytes = bytes,
+                                  .chunk_bytes = std::max<std::uint64_t>(unit.length, kPage),
+                                  .free_bytes = freeBytes()};
+  if (!eviction.mayTake(now, want)) return;
+  eviction.move(unit.ref, Placement::Owned);
+  unit.placement = Placement::Owned;
+}
+
+void Arena::keep(TimePoint now, const core::ObjectKey& key, std::uint32_t chunk) {
+  const detail::Object* object = impl_->find(key);
+  if (object == nullptr) return;
+  if (detail::Unit* unit = impl_->unitOf(*object, chunk)) impl_->own(now, *unit, 0);
 }
 
 detail::Unit* Arena::Impl::makeUnit(TimePoint now, Object& object, std::uint32_t index, Placement placement) {

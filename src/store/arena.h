@@ -181,6 +181,9 @@ class Arena {
   std::optional<View> view(TimePoint now, const core::ObjectKey& key, std::uint32_t chunk, std::uint32_t offset,
                            std::uint32_t length);
 
+  // What is here of the chunk as a transit copy is to stay, if its mount's share allows it.
+  void keep(TimePoint now, const core::ObjectKey& key, std::uint32_t chunk);
+
   core::RunSet present(const core::ObjectKey& key, std::uint32_t chunk) const;
   // Bytes held of each chunk, by index, up to the last one that has any.
   std::vector<std::uint64_t> held(const core::ObjectKey& key) const;

@@ -144,6 +144,8 @@ struct Arena::Impl {
   bool makeRoomForIndex(TimePoint now, std::uint64_t bytes, const core::Eviction::Want& want,
                         core::Placement& placement);
   Unit* admit(TimePoint now, const core::Plan& plan, const ReserveRequest& request);
+  void own(TimePoint now, Unit& unit, std::uint64_t bytes);
+  void ownPassing(Unit& unit);
   bool placeRuns(Filling& filling, core::RunRange runs);
   bool placePage(Filling& filling, std::size_t page, std::uint8_t wanted);
   bool placeGroup(Filling& filling, std::size_t page, std::uint8_t first_run, std::uint8_t runs);

@@ -257,6 +257,20 @@ void Arena::Impl::dropPassing(Unit& unit) {
   endPassing(unit);
 }
 
+// What passed stays with the unit.
+void Arena::Impl::ownPassing(Unit& unit) {
+  if (!unit.passing) return;
+  for (PageState& page : unit.pages)
+    for (Extent& extent : page.extents) {
+      if (!extent.passing) continue;
+      const auto bytes = static_cast<std::int64_t>(extent.place.bytes());
+      charge(unit, -bytes, true);
+      extent.passing = false;
+      charge(unit, bytes);
+    }
+  if (!unit.inUse()) endPassing(unit);
+}
+
 void Arena::Impl::endPassing(Unit& unit) {
   assert(unit.passing && unit.passing_charge == 0);
   eviction.remove(*unit.passing, false);

@@ -120,6 +120,29 @@ class RegionArenaTest : public ArenaTest {};
   make(__VA_ARGS__);       \
   if (arena == nullptr) GTEST_SKIP() << "this user may not mount a tmpfs"
 
+TEST_P(ArenaTest, aTransitCopyThatIsToStayStays) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan kept = planOf(901, 8 * kMiB, 20), passing = planOf(902, 64 * kMiB, 20);
+  ASSERT_TRUE(loadChunk(*arena, kept, 0, true));
+  ASSERT_TRUE(loadChunk(*arena, kept, 2));
+  ASSERT_TRUE(loadChunk(*arena, kept, 3, true)) << "in the page of an owned one";
+  arena->keep(now_, kept.key, 0);
+  arena->keep(now_, kept.key, 3);
+  arena->keep(now_, kept.key, 5);  // isn't there: nothing happens
+  EXPECT_LT(arena->stats().transit_bytes, kMiB);
+  for (std::uint32_t chunk = 0; chunk < 40; ++chunk) ASSERT_TRUE(loadChunk(*arena, passing, chunk, true));
+  for (std::uint32_t chunk : {0U, 2U, 3U}) EXPECT_EQ(arena->present(kept.key, chunk).count(), 4U) << chunk;
+}
+
+TEST_P(ArenaTest, anOwnedChunkStaysBesideAPeersInOnePage) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan plan = planOf(903, 8 * kMiB, 20), passing = planOf(902, 64 * kMiB, 20);
+  ASSERT_TRUE(loadChunk(*arena, plan, 0, true));
+  ASSERT_TRUE(loadChunk(*arena, plan, 1));
+  for (std::uint32_t chunk = 0; chunk < 40; ++chunk) ASSERT_TRUE(loadChunk(*arena, passing, chunk, true));
+  EXPECT_EQ(arena->present(plan.key, 1).count(), 4U);
+}
+
 TEST_P(ArenaTest, givesBackWhatWasFilled) {
   auto arena = ARENA_OR_SKIP(64 * kMiB);
   const std::uint64_t sizes[] = {1,        4095,     65536,        65537,        262144,          2 * kMiB - 1,

@@ -89,6 +89,29 @@ def test_the_last_node_serves_everything(make_cell, fake_origin):
     assert status == {"node-1": True, "node-2": False, "node-3": False}
 
 
+def test_with_two_copies_losing_a_node_costs_no_read_of_the_origin(make_cell, fake_origin):
+    origin = fake_origin()
+    origin.add("data", *SHARDS)
+    mount = {"name": "data", "chunk_size": "1MiB", "read_copies": 2, **origin.mount("azure", "data")}
+    cell = make_cell(nodes=4, mounts=[mount])
+    reader, victim = cell.mount("data", node=0), cell.nodes[3]
+    for name, size in SHARDS:
+        assert data.read_file(reader / name) == data.known_bytes("data", name, 0, size)
+    chunks = sum(size // MIB for _, size in SHARDS)
+    until("every chunk is copied", lambda: cell.total("forebay_copies_total") >= chunks, 60)
+    names = [f"data/{name}" for name, _ in SHARDS]
+    holders = [sum(holder["bytes"] == MIB for holder in chunk["holders"])
+               for found in cell.nodes[0].json("where", *names) for chunk in found["chunks"]]
+    assert min(holders) >= 2
+    victim.process.kill()
+    before = origin.stats()["get_bytes"]
+    for node in (1, 2):
+        again = cell.mount("data", node=node)
+        for name, size in SHARDS:
+            assert data.read_file(again / name) == data.known_bytes("data", name, 0, size)
+    assert origin.stats()["get_bytes"] == before
+
+
 def test_a_node_that_is_started_again_takes_its_part(make_cell, fake_origin):
     cell = cell_of(make_cell, fake_origin(), 3)
     victim = cell.nodes[2]
