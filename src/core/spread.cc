@@ -66,8 +66,8 @@ std::vector<NodeId> Spread::holders(TimePoint now, const ChunkId& id) const {
   std::vector<NodeId> nodes;
   const auto known = chunks_.find(id);
   if (known == chunks_.end()) return nodes;
-  for (auto it = known->second.holders.rbegin(); it != known->second.holders.rend(); ++it)
-    if (it->from <= now && now < it->until && nodes.size() < limits_.max_named) nodes.push_back(it->node);
+  for (const Holder& holder : known->second.holders)
+    if (holder.from <= now && now < holder.until && nodes.size() < limits_.max_named) nodes.push_back(holder.node);
   return nodes;
 }
 
