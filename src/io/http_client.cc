@@ -339,9 +339,9 @@ Status HttpClient::configure(Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  TRY(configureMethod(transfer));
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer.headers);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, options_.user_agent.c_str());
-  if (request.method == HttpMethod::Head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   const std::size_t buffer = std::clamp<std::size_t>(request.receive_buffer, 16 * kKiB, kMaxReceiveBuffer);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, static_cast<long>(buffer));
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -351,13 +351,41 @@ Status HttpClient::configure(Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, 1L + wholeMs(request.idle_timeout) / 1000);
   if (request.deadline != kNever)
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, wholeMs(request.deadline - Reactor::now()));
-  if (!request.proxy.empty()) curl_easy_setopt(easy, CURLOPT_PROXY, request.proxy.c_str());
+  if (request.direct)
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+  else if (!request.proxy.empty())
+    curl_easy_setopt(easy, CURLOPT_PROXY, request.proxy.c_str());
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &HttpCallbacks::onHeader);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &HttpCallbacks::onBody);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer);
   configureTls(transfer);
+  return {};
+}
+
+Status HttpClient::configureMethod(Transfer& transfer) {
+  const HttpRequest& request = transfer.request;
+  CURL* easy = transfer.easy;
+  switch (request.method) {
+    case HttpMethod::Get:
+      return {};
+    case HttpMethod::Head:
+      curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+      return {};
+    case HttpMethod::Put:
+      curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT");
+      break;
+    case HttpMethod::Post:
+      break;
+  }
+  curl_easy_setopt(easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.c_str());
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+  // libcurl would ask before it sends 1 MiB, and wait a second for servers that don't know the question.
+  curl_slist* longer = curl_slist_append(transfer.headers, "Expect:");
+  if (longer == nullptr) return fail(Code::Internal, "libcurl has no memory for a header");
+  transfer.headers = longer;
   return {};
 }
 

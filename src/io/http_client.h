@@ -40,7 +40,7 @@
 
 namespace forebay::io {
 
-enum class HttpMethod { Get, Head };
+enum class HttpMethod { Get, Head, Put, Post };
 
 constexpr std::size_t kMaxReceiveBuffer = 512 * kKiB;  // libcurl's largest; 0.25-0.30 CPU s/GB against 0.28-0.39
 
@@ -48,6 +48,7 @@ struct HttpRequest {
   HttpMethod method = HttpMethod::Get;
   std::string url;                   // absolute and percent-encoded; goes out as it stands ("..", "//" included)
   std::vector<std::string> headers;  // "Name: value"
+  std::string body;                  // of a Put or Post; a Content-Type among the headers says what it is
   TimePoint deadline = kNever;
   Duration connect_timeout = 5s;
   Duration idle_timeout = 10s;             // without a byte, once the request is sent; also below 1 KiB/s that long
@@ -55,6 +56,7 @@ struct HttpRequest {
   std::size_t max_body = 64 * kKiB;        // of a collected body
   std::string ca_file;                     // PEM, trusted beside the system's; empty: the system's only
   std::string proxy;                       // URL; empty: the environment's
+  bool direct = false;                     // through no proxy, whatever the environment says
 };
 
 class HttpHeaders {
@@ -142,6 +144,7 @@ class HttpClient {
   HttpClient(Reactor& reactor, HttpClientOptions options);
   Status open();
   Status configure(Transfer& transfer);
+  static Status configureMethod(Transfer& transfer);
   void configureTls(Transfer& transfer);
   void act(int fd, int flags);
   void settle();

@@ -33,6 +33,7 @@ namespace forebay::io {
 struct ScriptedRequest {
   std::string method, target;                  // target: path and query, as sent
   std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;                            // as long as Content-Length says
   std::size_t number = 0;                      // of this request at this server, from 0
   std::size_t connection = 0;                  // which connection brought it, from 0
   std::size_t on_connection = 0;               // which request of its connection, from 0
@@ -162,15 +163,23 @@ class ScriptedServer {
   }
   bool readRequest(int fd, SSL* tls, std::string& buffer, ScriptedRequest& request) const {
     std::size_t end;
-    while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
-      char piece[4096];
-      if ((tls == nullptr || SSL_pending(tls) == 0) && !readable(fd)) return false;
-      const ssize_t n = tls != nullptr ? SSL_read(tls, piece, sizeof piece) : recv(fd, piece, sizeof piece, 0);
-      if (n <= 0) return false;
-      buffer.append(piece, static_cast<std::size_t>(n));
-    }
+    while ((end = buffer.find("\r\n\r\n")) == std::string::npos)
+      if (!readMore(fd, tls, buffer)) return false;
     parse(std::string_view(buffer).substr(0, end), request);
     buffer.erase(0, end + 4);
+    const std::size_t length = std::strtoull(request.header("content-length").c_str(), nullptr, 10);
+    while (buffer.size() < length)
+      if (!readMore(fd, tls, buffer)) return false;
+    request.body = buffer.substr(0, length);
+    buffer.erase(0, length);
+    return true;
+  }
+  bool readMore(int fd, SSL* tls, std::string& buffer) const {
+    char piece[4096];
+    if ((tls == nullptr || SSL_pending(tls) == 0) && !readable(fd)) return false;
+    const ssize_t n = tls != nullptr ? SSL_read(tls, piece, sizeof piece) : recv(fd, piece, sizeof piece, 0);
+    if (n <= 0) return false;
+    buffer.append(piece, static_cast<std::size_t>(n));
     return true;
   }
   static void parse(std::string_view head, ScriptedRequest& request) {

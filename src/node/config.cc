@@ -12,6 +12,7 @@
 
 #include "base/config_paths.h"
 #include "node/config_memory.h"
+#include "origin/identity_environment.h"
 
 namespace forebay::node {
 namespace {
@@ -245,6 +246,7 @@ class Loader {
     origin.region = section.text("region");
     if (section.given("path_style")) origin.path_style = section.boolean("path_style");
     origin.anonymous = section.boolean("anonymous");
+    readChoice(section, mount);
     origin.azure.account_key = secretOf(section, "account_key");
     origin.azure.sas_token = secretOf(section, "sas_token");
     origin.s3.access_key_id = section.secret("access_key_id").reveal();
@@ -262,6 +264,14 @@ class Loader {
     checkKind(section, mount.url.scheme);
     checkCredentials(section, origin);
     checkWay(section, mount);
+  }
+
+  void readChoice(const Section& section, MountConfig& mount) {
+    if (const auto choice = origin::parseChoice(section.text("credential"))) {
+      mount.origin.credential = *choice;
+      const Status fits = origin::checkChoice(mount.url, mount.origin);
+      if (!fits) problem(section, "credential", fits.error().message);
+    }
   }
 
   // A key that the mount's kind of origin doesn't have would be ignored in silence: an error instead.
@@ -291,6 +301,12 @@ class Loader {
     if (origin.s3.access_key_id.empty() != origin.s3.secret_access_key.empty()) {
       problem(section, "access_key_id", "access_key_id and secret_access_key go together");
     }
+    const bool chosen = origin.credential != origin::CredentialChoice::Auto;
+    const bool identity = chosen && origin.credential != origin::CredentialChoice::Static;
+    if (identity && (origin.azure.any() || origin.s3.any())) {
+      problem(section, "credential", "a key or token is given too; keep one");
+    }
+    if (origin.anonymous && chosen) problem(section, "credential", "anonymous is given too; keep one");
     if (origin.anonymous && (origin.azure.any() || origin.s3.any())) {
       problem(section, "anonymous", "credentials are given too; keep one");
     }

@@ -186,6 +186,16 @@ std::vector<Key> originKeys() {
        .type = Type::Bool,
        .initial = "false",
        .effect = "Sends no credentials, also if the environment has some: for public data."},
+      {.name = "credential",
+       .type = Type::Enum,
+       .initial = "auto",
+       .effect =
+           "As whom it reads where no key or token stands here. `auto`: the first that is there. az://: keys and SAS "
+           "tokens of the environment, workload identity, managed identity. s3://: keys of the environment, web "
+           "identity, the profile of the AWS files (keys, roles), the container's role, the instance's. Another "
+           "word: only that one; `static`: only keys and tokens that somebody gave. What is issued is renewed "
+           "ahead of its end. docs/credentials.md has the whole order.",
+       .allowed = {"auto", "static", "workload", "managed", "web-identity", "profile", "container", "instance"}},
       {.name = "account_key",
        .type = Type::Secret,
        .initial_note = "from the environment (`AZURE_STORAGE_*`)",

@@ -5,6 +5,9 @@
 #include "base/config_values.h"
 
 namespace forebay::node {
+namespace {
+constexpr std::string_view kIdentityPrefix = "identity.";
+}
 
 wire::pb::AddMountRequest toRequest(const MountConfig& mount) {
   wire::pb::AddMountRequest request;
@@ -24,6 +27,8 @@ wire::pb::AddMountRequest toRequest(const MountConfig& mount) {
   say("class", std::string(className(mount.mount_class)));
   say("consistency", mount.consistency.text());
   say("chunk_bits", std::to_string(mount.chunk_bits));
+  if (mount.origin.credential != origin::CredentialChoice::Auto)
+    say("credential", std::string(choiceName(mount.origin.credential)));
   if (mount.read_copies != 1) say("read_copies", std::to_string(mount.read_copies));
   if (mount.keep_remote != KeepRemote::Hot) say("keep_remote", std::string(keepRemoteName(mount.keep_remote)));
   say("credentials_source", mount.origin.azure.any() ? mount.origin.azure.source : mount.origin.s3.source);
@@ -37,6 +42,8 @@ wire::pb::AddMountRequest toRequest(const MountConfig& mount) {
   tell("access_key_id", mount.origin.s3.access_key_id);
   tell("secret_access_key", mount.origin.s3.secret_access_key.reveal());
   tell("session_token", mount.origin.s3.session_token.reveal());
+  for (const auto& [field, value] : fieldsOf(mount.origin.identity))
+    tell(fmt::format("{}{}", kIdentityPrefix, field).c_str(), value);
   return request;
 }
 
@@ -73,6 +80,8 @@ Status setOption(MountConfig& mount, const std::string& key, const std::string& 
     mount.consistency = TRY(Consistency::parse(value));
   } else if (key == "chunk_bits") {
     mount.chunk_bits = TRY(number(key, value, core::kMinChunkBits, core::kMaxChunkBits));
+  } else if (key == "credential") {
+    origin.credential = TRY(origin::parseChoice(value));
   } else if (key == "read_copies") {
     mount.read_copies = TRY(number(key, value, 1, 3));
   } else if (key == "keep_remote") {
@@ -107,6 +116,9 @@ Result<MountConfig> fromRequest(const wire::pb::AddMountRequest& request) {
   mount.origin.s3.access_key_id = secret("access_key_id");
   mount.origin.s3.secret_access_key = Secret(secret("secret_access_key"));
   mount.origin.s3.session_token = Secret(secret("session_token"));
+  for (const auto& [key, value] : request.credentials())
+    if (key.starts_with(kIdentityPrefix))
+      TRY(setField(mount.origin.identity, std::string_view(key).substr(kIdentityPrefix.size()), value));
   return mount;
 }
 

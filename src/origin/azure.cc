@@ -19,6 +19,7 @@ struct Settings {
   std::string container_path;  // "/[account/]container", encoded
   Secret key;                  // decoded
   Secret sas;                  // without '?'
+  bool bearer = false;         // access tokens of an identity, which come with each request
   std::string credential;      // for messages: "the account key from AZURE_STORAGE_KEY"
   std::string note;
 };
@@ -27,7 +28,7 @@ class AzureDialect final : public Dialect {
  public:
   explicit AzureDialect(Settings settings) : s_(std::move(settings)) {}
 
-  Result<io::HttpRequest> request(const Call& call, std::int64_t wall_ns) const override {
+  Result<io::HttpRequest> request(const Call& call, const Credential* credential, std::int64_t wall_ns) const override {
     std::string path = s_.container_path;
     std::vector<std::pair<std::string, std::string>> query, headers;
     std::string if_match;
@@ -45,7 +46,7 @@ class AzureDialect final : public Dialect {
     headers.emplace_back("x-ms-date", httpDate(wall_ns));
     headers.emplace_back("x-ms-version", kAzureApiVersion);
     const bool head = call.kind == CallKind::Head;
-    return assemble(head ? io::HttpMethod::Head : io::HttpMethod::Get, path, query, headers, if_match);
+    return assemble(head ? io::HttpMethod::Head : io::HttpMethod::Get, path, query, headers, if_match, credential);
   }
 
   Result<ObjectInfo> readHead(const HttpResponse& response) const override {
@@ -73,6 +74,9 @@ class AzureDialect final : public Dialect {
     return code == "AuthenticationFailed" || code == "NoAuthenticationInformation" ||
            code == "InvalidAuthenticationInfo";
   }
+  bool mayHaveExpired(int status, std::string_view code) const override {
+    return s_.bearer && (status == 401 || code == "AuthenticationFailed");
+  }
   std::string advice(int status, std::string_view code) const override;
   std::string unreachableAdvice() const override {
     return fmt::format("Check that the account {} exists (its address is {}), and proxy or firewall", s_.url.account,
@@ -84,8 +88,8 @@ class AzureDialect final : public Dialect {
  private:
   io::HttpRequest assemble(io::HttpMethod method, const std::string& path,
                            const std::vector<std::pair<std::string, std::string>>& query,
-                           const std::vector<std::pair<std::string, std::string>>& headers,
-                           const std::string& if_match) const {
+                           const std::vector<std::pair<std::string, std::string>>& headers, const std::string& if_match,
+                           const Credential* credential) const {
     io::HttpRequest request{.method = method, .url = {}, .headers = {}, .ca_file = {}, .proxy = {}};
     request.url = (s_.endpoint.tls ? "https://" : "http://") + s_.endpoint.authority + path;
     char separator = '?';
@@ -95,7 +99,9 @@ class AzureDialect final : public Dialect {
     }
     for (const auto& [name, value] : headers) request.headers.push_back(name + ": " + value);
     if (!if_match.empty()) request.headers.push_back("If-Match: " + if_match);
-    if (!s_.key.empty()) {
+    if (credential != nullptr) {
+      if (!credential->nothing()) request.headers.push_back("Authorization: Bearer " + credential->bearer.reveal());
+    } else if (!s_.key.empty()) {
       const SharedKeyRequest to_sign{.verb = method == io::HttpMethod::Head ? "HEAD" : "GET",
                                      .account = s_.url.account,
                                      .path = path,
@@ -117,18 +123,28 @@ std::string AzureDialect::advice(int status, std::string_view code) const {
   const std::string tail = s_.note.empty() ? "" : ". " + s_.note;
   if (code == "ContainerNotFound" || (status == 404 && code == "ResourceNotFound"))
     return fmt::format("The container {} doesn't exist in account {}{}{}", s_.url.container, s_.url.account,
-                       s_.key.empty() && s_.sas.empty() ? ", or isn't public and needs credentials" : "", tail);
+                       s_.credential.empty() ? ", or isn't public and needs credentials" : "", tail);
   if (code == "BlobArchived") return "The object is in the archive tier: rehydrate it first";
   if (code == "PublicAccessNotPermitted")
-    return "The account allows no anonymous access: set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN" + tail;
+    return "The account allows no anonymous access: set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or give this "
+           "workload or machine an identity" +
+           tail;
   if (code == "KeyBasedAuthenticationNotPermitted")
-    return "The account allows no account keys: use a user-delegation SAS token" + tail;
+    return "The account allows no account keys: use an identity (credential = workload or managed), or a "
+           "user-delegation "
+           "SAS token" +
+           tail;
+  if (code == "AuthorizationPermissionMismatch" && s_.bearer)
+    return fmt::format(
+        "Tried with {}: it lacks rights; it needs the role Storage Blob Data Reader on account {} or "
+        "container {} (new assignments take some minutes){}",
+        s_.credential, s_.url.account, s_.url.container, tail);
   if (code == "AuthorizationPermissionMismatch" || code == "AuthorizationResourceTypeMismatch" ||
       code == "AuthorizationServiceMismatch")
     return fmt::format("Tried with {}: it lacks rights; reading needs read and list (sp=rl, on the container){}",
                        s_.credential, tail);
   if (status != 401 && status != 403) return {};
-  if (s_.key.empty() && s_.sas.empty())
+  if (s_.credential.empty())
     return "No credentials were given: set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or "
            "AZURE_STORAGE_CONNECTION_STRING" +
            tail;
@@ -141,6 +157,16 @@ std::string AzureDialect::advice(int status, std::string_view code) const {
 Status useCredentials(const OriginConfig& config, Settings& settings) {
   settings.note = config.credentials_note;
   const AzureCredentials& given = config.azure;
+  if (!config.anonymous && config.identity.any()) {
+    if (!settings.endpoint.tls && !settings.endpoint.isLoopback())
+      return fail(
+          Code::InvalidArgument,
+          fmt::format("{}: the access tokens of an identity are only sent over https, and the endpoint {} is http",
+                      settings.url.text(), settings.endpoint.text()));
+    settings.bearer = true;
+    if (!config.identity.optional) settings.credential = config.identity.description();
+    return {};
+  }
   const std::string from = given.source.empty() ? "" : " from " + given.source;
   if (config.anonymous || !given.any()) return {};
   if (!given.account_key.empty()) {
@@ -171,8 +197,14 @@ Status useCredentials(const OriginConfig& config, Settings& settings) {
 }  // namespace
 
 Result<std::unique_ptr<Dialect>> makeAzureDialect(const OriginUrl& url, const OriginConfig& config) {
-  Settings settings{
-      .url = url, .endpoint = {}, .container_path = {}, .key = {}, .sas = {}, .credential = {}, .note = {}};
+  Settings settings{.url = url,
+                    .endpoint = {},
+                    .container_path = {},
+                    .key = {},
+                    .sas = {},
+                    .bearer = false,
+                    .credential = {},
+                    .note = {}};
   settings.endpoint = TRY(
       parseEndpoint(config.endpoint.empty() ? "https://" + url.account + ".blob.core.windows.net" : config.endpoint));
   Endpoint& endpoint = settings.endpoint;

@@ -1,8 +1,9 @@
 // Azure Blob Storage: az://ACCOUNT/CONTAINER[/PREFIX].
 //
-// As whom: an account key (Shared Key), else a SAS token, else nobody (public containers). Identities of Entra aren't
-// supported yet. Where: https://ACCOUNT.blob.core.windows.net, or an endpoint; in one that is an IP address or
-// localhost (emulators), or with path_style, the account is the first component of the path.
+// As whom: the access token of an identity (a Credential with each request), or an account key (Shared Key), or a SAS
+// token (of the account, the service or a user's delegation), or nobody (public containers). Where:
+// https://ACCOUNT.blob.core.windows.net, or an endpoint; in one that is an IP address or localhost (emulators), or with
+// path_style, the account is the first component of the path.
 //
 // Directories: what the delimiter makes one, and marker blobs (hdi_isfolder), which accounts with a hierarchical
 // namespace and some tools have; a marker is NotFound as an object.

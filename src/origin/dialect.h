@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "io/http_client.h"
+#include "origin/credential.h"
 #include "origin/origin.h"
 
 namespace forebay::origin {
@@ -29,7 +30,9 @@ class Dialect {
   virtual ~Dialect() = default;
 
   // URL and headers, signed for this moment: made anew for every attempt, because services refuse old dates.
-  virtual Result<io::HttpRequest> request(const Call& call, std::int64_t wall_ns) const = 0;
+  // `credential`: what to sign with where that is temporary; null: what the dialect was made with.
+  virtual Result<io::HttpRequest> request(const Call& call, const Credential* credential,
+                                          std::int64_t wall_ns) const = 0;
 
   virtual Result<ObjectInfo> readHead(const io::HttpResponse& response) const = 0;
   virtual Result<ListPage> readList(const Call& call, std::string_view body) const = 0;
@@ -40,6 +43,8 @@ class Dialect {
   // Whether that code says "again" although the status doesn't, or that the credentials themselves were refused.
   virtual bool isTransient(std::string_view error_code) const = 0;
   virtual bool isUnauthenticated(std::string_view error_code) const = 0;
+  // Whether the answer may mean that a temporary credential has ended (or was revoked): another is worth a try.
+  virtual bool mayHaveExpired(int status, std::string_view error_code) const = 0;
   // What a person can do about a refusal: names the kind of credential and where it came from, never its content.
   virtual std::string advice(int status, std::string_view error_code) const = 0;
   // What a person can do when nobody answers at the service's address.

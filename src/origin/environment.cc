@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "origin/encoding.h"
+#include "origin/identity_environment.h"
 
 namespace forebay::origin {
 namespace {
@@ -36,10 +37,10 @@ std::optional<std::string> readSmallFile(const std::string& path) {
   return text;
 }
 
-std::string firstOf(const Environment& environment, std::initializer_list<const char*> names) {
-  for (const char* name : names)
-    if (std::string value = environment.variable(name); !value.empty()) return value;
-  return {};
+// A key or token of the environment, where nothing else was chosen or given.
+bool takesKeys(const OriginConfig& config) {
+  const bool chosen = config.credential == CredentialChoice::Auto || config.credential == CredentialChoice::Static;
+  return chosen && !config.anonymous && !config.azure.any() && !config.identity.any();
 }
 
 Status fillFromConnectionString(const OriginUrl& url, OriginConfig& config, const std::string& text) {
@@ -66,19 +67,14 @@ Status fillFromConnectionString(const OriginUrl& url, OriginConfig& config, cons
       config.endpoint = fmt::format("{}://{}.blob.{}", plain ? "http" : "https", url.account, suffix);
     }
   }
-  if (config.azure.any() || config.anonymous) return {};
+  if (!takesKeys(config)) return {};
   config.azure.account_key = Secret(part("accountkey"));
   config.azure.sas_token = Secret(part("sharedaccesssignature"));
   if (config.azure.any()) config.azure.source = kName;
   return {};
 }
 
-Status fillAzure(const OriginUrl& url, OriginConfig& config, const Environment& environment) {
-  if (const std::string text = environment.variable("AZURE_STORAGE_CONNECTION_STRING"); !text.empty())
-    TRY(fillFromConnectionString(url, config, text));
-  if (config.endpoint.empty())
-    config.endpoint = firstOf(environment, {"AZURE_STORAGE_BLOB_ENDPOINT", "AZURE_STORAGE_ENDPOINT"});
-  if (config.azure.any() || config.anonymous) return {};
+void fillAzureKeys(const OriginUrl& url, OriginConfig& config, const Environment& environment) {
   const std::string account = environment.variable("AZURE_STORAGE_ACCOUNT");
   for (const char* name : {"AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN"}) {
     std::string value = environment.variable(name);
@@ -92,88 +88,16 @@ Status fillAzure(const OriginUrl& url, OriginConfig& config, const Environment& 
         Secret(std::move(value));
     config.azure.source = name;
   }
-  return {};
 }
 
-// The section of one profile, from both files.
-struct Profile {
-  std::string name;
-  std::map<std::string, std::string, std::less<>> credentials, settings;
-  std::string credentials_file;
-  bool found = false;
-
-  std::string get(std::string_view key) const {
-    for (const auto* section : {&credentials, &settings})
-      if (const auto known = section->find(key); known != section->end()) return known->second;
-    return {};
-  }
-};
-
-Result<Profile> readProfile(const Environment& environment) {
-  Profile profile{.name = environment.variable("AWS_PROFILE"),
-                  .credentials = {},
-                  .settings = {},
-                  .credentials_file = environment.variable("AWS_SHARED_CREDENTIALS_FILE"),
-                  .found = false};
-  const bool asked = !profile.name.empty();
-  if (!asked) profile.name = "default";
-  const std::string home = environment.variable("HOME");
-  std::string config_file = environment.variable("AWS_CONFIG_FILE");
-  if (profile.credentials_file.empty()) profile.credentials_file = home + "/.aws/credentials";
-  if (config_file.empty()) config_file = home + "/.aws/config";
-  for (const auto& [path, section] :
-       {std::pair{&profile.credentials_file, &profile.credentials}, std::pair{&config_file, &profile.settings}}) {
-    const auto text = environment.file(*path);
-    if (!text) continue;
-    Result<Profiles> profiles = parseProfiles(*text);
-    if (!profiles) return fail(Code::InvalidArgument, fmt::format("{}: {}", *path, profiles.error().message));
-    const auto known = profiles->find(profile.name);
-    if (known == profiles->end()) continue;
-    *section = known->second;
-    profile.found = true;
-  }
-  if (asked && !profile.found)
-    return fail(Code::NotFound, fmt::format("AWS_PROFILE asks for profile {}, which is neither in {} nor in {}",
-                                            shown(profile.name), profile.credentials_file, config_file));
-  return profile;
-}
-
-Status fillKeys(OriginConfig& config, const Environment& environment, const Profile& profile) {
-  S3Credentials& keys = config.s3;
-  keys.access_key_id = environment.variable("AWS_ACCESS_KEY_ID");
-  keys.secret_access_key = Secret(environment.variable("AWS_SECRET_ACCESS_KEY"));
-  keys.session_token = Secret(environment.variable("AWS_SESSION_TOKEN"));
-  if (keys.any()) {
-    keys.source = "AWS_ACCESS_KEY_ID";
-    return {};
-  }
-  keys.session_token = {};
-  keys.access_key_id = profile.get("aws_access_key_id");
-  keys.secret_access_key = Secret(profile.get("aws_secret_access_key"));
-  if (keys.any()) {
-    keys.session_token = Secret(profile.get("aws_session_token"));
-    keys.source = fmt::format("profile {} of {}", shown(profile.name), profile.credentials_file);
-    return {};
-  }
-  for (const char* key : {"credential_process", "sso_session", "sso_start_url", "role_arn", "web_identity_token_file"})
-    if (!profile.get(key).empty())
-      return fail(Code::Unsupported,
-                  fmt::format("profile {} takes its credentials from {}, which isn't supported: export "
-                              "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN (aws configure "
-                              "export-credentials --format env)",
-                              shown(profile.name), key));
-  return {};
-}
-
-Status fillS3(OriginConfig& config, const Environment& environment) {
-  const bool needs_keys = !config.anonymous && !config.s3.any();
-  const Profile profile = TRY(readProfile(environment));
-  if (config.region.empty()) config.region = firstOf(environment, {"AWS_REGION", "AWS_DEFAULT_REGION"});
-  if (config.region.empty()) config.region = profile.get("region");
-  if (config.endpoint.empty()) config.endpoint = firstOf(environment, {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
-  if (config.endpoint.empty()) config.endpoint = profile.get("endpoint_url");
-  if (needs_keys) TRY(fillKeys(config, environment, profile));
-  return {};
+Status fillAzure(const OriginUrl& url, OriginConfig& config, const Environment& environment) {
+  if (const std::string text = environment.variable("AZURE_STORAGE_CONNECTION_STRING"); !text.empty())
+    TRY(fillFromConnectionString(url, config, text));
+  if (config.endpoint.empty())
+    config.endpoint = firstOf(environment, {"AZURE_STORAGE_BLOB_ENDPOINT", "AZURE_STORAGE_ENDPOINT"});
+  if (takesKeys(config)) fillAzureKeys(url, config, environment);
+  if (config.anonymous || config.azure.any()) return {};
+  return fillAzureIdentity(config, environment);
 }
 
 }  // namespace
@@ -186,7 +110,14 @@ Environment Environment::ofProcess() {
           .file = readSmallFile};
 }
 
+std::string firstOf(const Environment& environment, std::initializer_list<const char*> names) {
+  for (const char* name : names)
+    if (std::string value = environment.variable(name); !value.empty()) return value;
+  return {};
+}
+
 Status fillFromEnvironment(const OriginUrl& url, OriginConfig& config, const Environment& environment) {
+  TRY(checkChoice(url, config));
   switch (url.scheme) {
     case OriginUrl::Scheme::Azure:
       return fillAzure(url, config, environment);

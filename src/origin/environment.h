@@ -1,11 +1,16 @@
 // Credentials and places that people already have: environment variables and the AWS files.
 //
+// As whom, with credential = auto; the first that is there:
+//
 //   az://  AZURE_STORAGE_CONNECTION_STRING; AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN;
-//          AZURE_STORAGE_BLOB_ENDPOINT, AZURE_STORAGE_ENDPOINT. What is for another account is not used, and the
+//          AZURE_STORAGE_BLOB_ENDPOINT, AZURE_STORAGE_ENDPOINT; then the workload identity and the managed identity
+//          (identity_environment.h). What is for another account is not used, and the
 //          configuration's note says so.
-//   s3://  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; else AWS_PROFILE (or "default") in
-//          AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config); AWS_REGION,
-//          AWS_DEFAULT_REGION; AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL.
+//   s3://  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; the web identity of the environment;
+//   AWS_PROFILE
+//          (or "default") in AWS_SHARED_CREDENTIALS_FILE (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config); the
+//          container's role; the instance's (identity_environment.h). AWS_REGION, AWS_DEFAULT_REGION;
+//          AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL.
 //
 // What the configuration already says wins over all of it. Blocking (reads two small files): for start-up.
 #pragma once
@@ -28,9 +33,12 @@ struct Environment {
   static Environment ofProcess();
 };
 
-// InvalidArgument for a connection string or a credentials file that can't be read as one; NotFound for a profile that
-// was asked for and isn't there; Unsupported for a profile whose credentials come from elsewhere (SSO, a process, a
-// role).
+// The first of these variables that is set; else empty.
+std::string firstOf(const Environment& environment, std::initializer_list<const char*> names);
+
+// InvalidArgument for a connection string or a credentials file that can't be read as one, or a choice that the URL's
+// service doesn't have; NotFound for a profile that was asked for and isn't there; Unsupported for a profile whose
+// credentials come from elsewhere (SSO, a process, a role with MFA).
 Status fillFromEnvironment(const OriginUrl& url, OriginConfig& config, const Environment& environment);
 
 // An AWS credentials or config file: sections of "key = value"; "[profile x]" is section "x". Indented lines belong to

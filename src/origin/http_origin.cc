@@ -144,7 +144,9 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
   std::optional<Error> refusal;  // why head() or body() ended the attempt
   std::string last_trouble;
   bool learned = false;
-  bool dropped = false;  // the origin is gone
+  CredentialPtr credential;  // of the attempt
+  bool renewed = false;      // it was refused as expired once, and repeated
+  bool dropped = false;      // the origin is gone
 
  private:
   Body refuse(Code code, std::string why);
@@ -237,12 +239,13 @@ bool HttpOrigin::Op::body(Bytes bytes) {
 }
 
 HttpOrigin::HttpOrigin(std::unique_ptr<Dialect> dialect, HttpOriginOptions options, io::Reactor& reactor,
-                       io::HttpClient& client, OriginMetrics& metrics)
+                       io::HttpClient& client, OriginMetrics& metrics, std::shared_ptr<CredentialProvider> credentials)
     : dialect_(std::move(dialect)),
       options_(std::move(options)),
       reactor_(reactor),
       client_(client),
       metrics_(metrics),
+      credentials_(std::move(credentials)),
       random_(options_.seed != 0 ? options_.seed : systemRandom()),
       budget_(options_.retry_budget, io::Reactor::now()) {}
 
@@ -355,7 +358,8 @@ void HttpOrigin::submit(std::shared_ptr<Op> op) {
       late.deadline_timer = 0;
       fail(late, {Code::DeadlineExceeded,
                   fmt::format("{}: not done in {} ms; {}", describe(late.call), toMs(late.deadline - late.submitted),
-                              late.attempts == 0          ? "it still waited for a place among max_concurrent"
+                              credential_asked_           ? "it waited for credentials: " + credentials_->trouble()
+                              : late.attempts == 0        ? "it still waited for a place among max_concurrent"
                               : late.last_trouble.empty() ? "the origin is slow"
                                                           : "last: " + late.last_trouble)});
     });
@@ -364,17 +368,66 @@ void HttpOrigin::submit(std::shared_ptr<Op> op) {
 }
 
 void HttpOrigin::startWaiting() {
-  while (running_ < options_.max_concurrent && !waiting_.empty()) {
+  while (running_ < options_.max_concurrent && !waiting_.empty() && haveCredential()) {
     const auto known = ops_.find(waiting_.front());
     waiting_.pop_front();
     if (known != ops_.end()) startAttempt(*known->second);
   }
 }
 
+// Without one, nothing starts: the queue waits, and each call in it within its own deadline.
+bool HttpOrigin::haveCredential() {
+  if (!credentials_) return true;
+  credential_ = credentials_->current();
+  if (credential_ != nullptr) return true;
+  if (credential_asked_) return false;
+  credential_asked_ = true;
+  credentials_->get(kNever, [this, alive = std::weak_ptr(alive_)](Result<CredentialPtr> credential) {
+    if (alive.expired()) return;
+    if (!credential) failWaiting(credential.error());
+    if (alive.expired()) return;
+    credential_asked_ = false;
+    startWaiting();
+  });
+  return false;
+}
+
+// A callback may destroy the origin.
+void HttpOrigin::failWaiting(const Error& error) {
+  const std::weak_ptr<char> alive = alive_;
+  const std::deque<OpId> waiting = waiting_;
+  for (const OpId id : waiting) {
+    if (alive.expired()) return;
+    const auto known = ops_.find(id);
+    if (known == ops_.end()) continue;
+    Error own = error;
+    own.message = fmt::format("{}: {}", describe(known->second->call), error.message);
+    fail(*known->second, std::move(own));
+  }
+}
+
+// Tokens end in the middle of reads. Each call is repeated once; of those that the same credential fails, the first
+// pays from the budget for retries, so that a store that refuses everything is asked no more than one that is down.
+bool HttpOrigin::repeatWithNewCredential(Op& op, const HttpResponse& response) {
+  if (!credentials_ || !op.credential || op.credential->nothing() || op.renewed) return false;
+  if (!dialect_->mayHaveExpired(response.status, dialect_->errorCode(response))) return false;
+  if (credential_ == op.credential) {
+    if (!budget_.take(io::Reactor::now())) return false;
+    log::debug("origin", "{}: {} answers {} to {}; it is renewed", describe(op.call), dialect_->url(), response.status,
+               credentials_->source());
+    credentials_->refuse(*op.credential);
+    credential_ = nullptr;
+  }
+  op.renewed = true;
+  resubmit(op.id);
+  return true;
+}
+
 void HttpOrigin::startAttempt(Op& op) {
   const TimePoint now = io::Reactor::now();
   const Call call = op.next();
-  Result<io::HttpRequest> request = dialect_->request(call, io::Reactor::wallNs());
+  Result<io::HttpRequest> request = dialect_->request(call, credential_.get(), io::Reactor::wallNs());
+  op.credential = credential_;
   Result<io::HttpId> started = 0;
   if (request) {
     const bool is_get = call.kind == CallKind::Get || call.kind == CallKind::Open;
@@ -449,6 +502,7 @@ void HttpOrigin::endAttempt(Op& op, const HttpResult& result) {
     op.learned = true;
     return resubmit(op.id);
   }
+  if (result.ok() && repeatWithNewCredential(op, response)) return;
   Attempt attempt{.failure = result.failure,
                   .status = response.status,
                   .transient = result.ok() && dialect_->isTransient(dialect_->errorCode(response)),
@@ -566,6 +620,8 @@ Error HttpOrigin::statusError(const Op& op, const HttpResponse& response) const 
   if (error.code == Code::Gone && status == 404) error.message += ": the object was deleted since it was looked up";
   if (error.code == Code::Gone && status == 416) error.message += ": the object is shorter than it was when looked up";
   if (const std::string advice = dialect_->advice(status, word); !advice.empty()) error.message += ". " + advice;
+  if (op.credential && !op.credential->note.empty() && (status == 401 || status == 403))
+    error.message += ". " + op.credential->note;
   error.message += requestId(response);
   return error;
 }

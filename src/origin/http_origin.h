@@ -1,6 +1,9 @@
 // An object store behind HTTP as an Origin: what Azure Blob and S3 have in common.
 //
 //   queue      at most `max_concurrent` attempts at once; calls above that wait in order, at most `max_waiting`
+//   identity   with a CredentialProvider, calls wait (in the queue, within their deadlines) until a credential is
+//   there;
+//              one that the store refuses as expired is replaced, and the call repeated once with the next
 //   attempts   each has its own time limit inside the call's deadline; retry.h decides about the next one
 //   resuming   a body cut midway goes on at its offset; the sink sees each byte once
 //   checks     206 with exactly the range that was asked, the ETag that was asked, the length that was promised;
@@ -18,6 +21,7 @@
 
 #include "io/http_client.h"
 #include "io/reactor.h"
+#include "origin/credential.h"
 #include "origin/dialect.h"
 #include "origin/origin.h"
 #include "origin/retry.h"
@@ -40,9 +44,9 @@ struct HttpOriginOptions {
 
 class HttpOrigin final : public Origin {
  public:
-  // `client` and `metrics` must outlive it.
+  // `client` and `metrics` must outlive it. `credentials`: null where what the dialect knows doesn't change.
   HttpOrigin(std::unique_ptr<Dialect> dialect, HttpOriginOptions options, io::Reactor& reactor, io::HttpClient& client,
-             OriginMetrics& metrics);
+             OriginMetrics& metrics, std::shared_ptr<CredentialProvider> credentials = nullptr);
   ~HttpOrigin() override;
   HttpOrigin(const HttpOrigin&) = delete;
   HttpOrigin& operator=(const HttpOrigin&) = delete;
@@ -63,6 +67,9 @@ class HttpOrigin final : public Origin {
 
   void submit(std::shared_ptr<Op> op);
   void startWaiting();
+  bool haveCredential();
+  void failWaiting(const Error& error);
+  bool repeatWithNewCredential(Op& op, const io::HttpResponse& response);
   void startAttempt(Op& op);
   void endAttempt(Op& op, const io::HttpResult& result);
   bool answered(Op& op, const io::HttpResponse& response);
@@ -80,6 +87,9 @@ class HttpOrigin final : public Origin {
   io::Reactor& reactor_;
   io::HttpClient& client_;
   OriginMetrics& metrics_;
+  const std::shared_ptr<CredentialProvider> credentials_;
+  CredentialPtr credential_;       // for the attempts that start now
+  bool credential_asked_ = false;  // get() will call back
   Random random_;
   RetryBudget budget_;
   std::unordered_map<OpId, std::shared_ptr<Op>> ops_;

@@ -6,6 +6,7 @@
 #include "origin/azure.h"
 #include "origin/dir.h"
 #include "origin/http_origin.h"
+#include "origin/make_credentials.h"
 #include "origin/s3.h"
 
 namespace forebay::origin {
@@ -26,6 +27,7 @@ Result<std::unique_ptr<Origin>> makeOrigin(const OriginUrl& url, const OriginCon
   if (!config.ca_file.empty() && access(config.ca_file.c_str(), R_OK) != 0)
     return failErrno(fmt::format("{}: ca_file {}", url.text(), config.ca_file), errno);
   auto dialect = TRY(makeDialect(url, config));
+  auto credentials = TRY(makeCredentials(url, config, reactor, client, pool, metrics));
   HttpOriginOptions options;
   options.max_concurrent = config.max_concurrent;
   options.max_waiting = config.max_waiting;
@@ -34,7 +36,8 @@ Result<std::unique_ptr<Origin>> makeOrigin(const OriginUrl& url, const OriginCon
   options.attempt_timeout = config.attempt_timeout;
   options.ca_file = config.ca_file;
   options.proxy = config.proxy;
-  return std::make_unique<HttpOrigin>(std::move(dialect), std::move(options), reactor, client, metrics);
+  return std::make_unique<HttpOrigin>(std::move(dialect), std::move(options), reactor, client, metrics,
+                                      std::move(credentials));
 }
 
 }  // namespace forebay::origin

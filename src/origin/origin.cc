@@ -19,6 +19,10 @@ OriginMetrics::OriginMetrics(Metrics& m, std::string_view mount)
       lists(m.counter(kRequests, kRequestsHelp, of(mount, "list"))),
       retries(m.counter("forebay_origin_retries_total", "Requests to the origin that were repeated.", of(mount))),
       errors(m.counter("forebay_origin_errors_total", "Calls to the origin that failed in the end.", of(mount))),
+      credential_refreshes(m.counter("forebay_origin_credential_refreshes_total",
+                                     "Temporary credentials that were obtained or renewed.", of(mount))),
+      credential_failures(m.counter("forebay_origin_credential_failures_total",
+                                    "Attempts to obtain or renew credentials that failed.", of(mount))),
       first_byte(m.histogram("forebay_origin_first_byte_seconds", "From sending a GET to its first byte.", of(mount))),
       wait(m.histogram("forebay_origin_wait_seconds", "Waiting for a place among max_concurrent.", of(mount))) {}
 

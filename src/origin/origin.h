@@ -107,7 +107,9 @@ struct OriginMetrics {
   Counter& heads;
   Counter& lists;
   Counter& retries;
-  Counter& errors;        // calls that failed in the end (NotFound is an answer, not an error)
+  Counter& errors;                // calls that failed in the end (NotFound is an answer, not an error)
+  Counter& credential_refreshes;  // temporary credentials that were got, and attempts that gave none
+  Counter& credential_failures;
   Histogram& first_byte;  // from sending a get to its first byte
   Histogram& wait;        // from the call to the start of its first attempt: the concurrency limit's queue
 };

@@ -8,6 +8,7 @@
 
 #include "base/secret.h"
 #include "base/time.h"
+#include "origin/identity.h"
 
 namespace forebay::origin {
 
@@ -34,6 +35,8 @@ struct OriginConfig {
   bool anonymous = false;          // ignore all credentials
   AzureCredentials azure;
   S3Credentials s3;
+  CredentialChoice credential = CredentialChoice::Auto;
+  Identity identity;             // used where no key and no token is given (but for Keys, which start with s3)
   std::string credentials_note;  // what a person should know when credentials are refused ("AZURE_STORAGE_KEY is not
                                  // used: it is for account x")
   std::string ca_file;           // PEM, trusted beside the system's

@@ -133,6 +133,17 @@ bool Endpoint::isAddress() const {
   return !host.empty() && host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
+bool isLoopbackAuthority(std::string_view authority) {
+  if (authority.starts_with("[::1]")) return true;
+  const std::string_view host = authority.substr(0, authority.find(':'));
+  if (host == "localhost") return true;
+  // Digits and dots alone: "127.example" is a name that anybody may have.
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+bool Endpoint::isLoopback() const {
+  return isLoopbackAuthority(authority);
+}
+
 Result<Endpoint> parseEndpoint(std::string_view text) {
   const auto bad = [](std::string_view why) {
     return fail(Code::InvalidArgument,

@@ -34,10 +34,14 @@ struct Endpoint {
   std::string authority;  // host[:port], as it is sent in Host
   std::string base_path;  // "" or "/x[/y...]", without a slash at its end
 
-  bool isAddress() const;  // an IP address or localhost: no subdomain can be put before it
+  bool isAddress() const;   // an IP address or localhost: no subdomain can be put before it
+  bool isLoopback() const;  // this machine: what is sent there unencrypted nobody else sees
   std::string text() const { return (tls ? "https://" : "http://") + authority + base_path; }
   bool operator==(const Endpoint&) const = default;
 };
+
+// Whether host[:port] is this machine itself.
+bool isLoopbackAuthority(std::string_view authority);
 
 // Takes "host:port" for https. InvalidArgument for a query, user info, or what no host can be.
 Result<Endpoint> parseEndpoint(std::string_view text);

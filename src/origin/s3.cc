@@ -42,7 +42,7 @@ class S3Dialect final : public Dialect {
  public:
   explicit S3Dialect(Settings settings) : s_(std::move(settings)) {}
 
-  Result<io::HttpRequest> request(const Call& call, std::int64_t wall_ns) const override {
+  Result<io::HttpRequest> request(const Call& call, const Credential* credential, std::int64_t wall_ns) const override {
     std::string path = s_.endpoint.base_path;
     if (s_.path_style) path += '/' + percentEncode(s_.url.container);
     std::vector<std::pair<std::string, std::string>> query;
@@ -60,7 +60,7 @@ class S3Dialect final : public Dialect {
       headers.emplace_back("Range", fmt::format("bytes={}-{}", call.offset, call.offset + call.length - 1));
     if (call.kind == CallKind::Get) headers.emplace_back("If-Match", '"' + call.version + '"');
     return assemble(call.kind == CallKind::Head ? io::HttpMethod::Head : io::HttpMethod::Get, path, query,
-                    std::move(headers), wall_ns);
+                    std::move(headers), keysOf(credential), wall_ns);
   }
 
   Result<ObjectInfo> readHead(const HttpResponse& response) const override {
@@ -82,6 +82,11 @@ class S3Dialect final : public Dialect {
     return code == "InvalidAccessKeyId" || code == "SignatureDoesNotMatch" || code == "ExpiredToken" ||
            code == "InvalidToken" || code == "TokenRefreshRequired" || code == "RequestTimeTooSkewed";
   }
+  // The answer to a HEAD has no body, so no code: a 400 is all that an expired token comes to there.
+  bool mayHaveExpired(int status, std::string_view code) const override {
+    return code == "ExpiredToken" || code == "TokenRefreshRequired" || code == "InvalidToken" || status == 401 ||
+           (status == 400 && code.empty());
+  }
   std::string advice(int status, std::string_view code) const override;
   std::string unreachableAdvice() const override {
     return fmt::format("Check endpoint ({}), region ({}), bucket ({}), and proxy or firewall", s_.endpoint.text(),
@@ -94,9 +99,14 @@ class S3Dialect final : public Dialect {
   std::string host() const {
     return s_.path_style ? s_.endpoint.authority : s_.url.container + "." + s_.endpoint.authority;
   }
+  S3Credentials keysOf(const Credential* credential) const {
+    if (credential == nullptr) return s_.credentials;
+    return {credential->access_key_id, credential->secret_access_key, credential->session_token, {}};
+  }
   io::HttpRequest assemble(io::HttpMethod method, const std::string& path,
                            const std::vector<std::pair<std::string, std::string>>& query,
-                           std::vector<std::pair<std::string, std::string>> headers, std::int64_t wall_ns) const {
+                           std::vector<std::pair<std::string, std::string>> headers, const S3Credentials& keys,
+                           std::int64_t wall_ns) const {
     io::HttpRequest request{.method = method, .url = {}, .headers = {}, .ca_file = {}, .proxy = {}};
     request.url = (s_.endpoint.tls ? "https://" : "http://") + host() + path;
     char separator = '?';
@@ -105,12 +115,11 @@ class S3Dialect final : public Dialect {
       separator = '&';
     }
     std::string authorization;
-    if (s_.credentials.any()) {
+    if (keys.any()) {
       const std::string time = compactIsoTime(wall_ns);
       headers.emplace_back("x-amz-content-sha256", kEmptyBodySha256);
       headers.emplace_back("x-amz-date", time);
-      if (!s_.credentials.session_token.empty())
-        headers.emplace_back("x-amz-security-token", s_.credentials.session_token.reveal());
+      if (!keys.session_token.empty()) headers.emplace_back("x-amz-security-token", keys.session_token.reveal());
       SigV4Request to_sign{.verb = method == io::HttpMethod::Head ? "HEAD" : "GET",
                            .path = path,
                            .query = query,
@@ -119,8 +128,8 @@ class S3Dialect final : public Dialect {
                            .service = "s3",
                            .time = time};
       to_sign.headers.emplace_back("host", host());
-      authorization = "Authorization: " + sigV4Authorization(to_sign, s_.credentials.access_key_id,
-                                                             s_.credentials.secret_access_key.reveal());
+      authorization =
+          "Authorization: " + sigV4Authorization(to_sign, keys.access_key_id, keys.secret_access_key.reveal());
     }
     for (const auto& [name, value] : headers) request.headers.push_back(name + ": " + value);
     if (!authorization.empty()) request.headers.push_back(std::move(authorization));
@@ -146,7 +155,7 @@ std::string S3Dialect::advice(int status, std::string_view code) const {
     return fmt::format("The bucket {} seems to be in another region than {}: set AWS_REGION", s_.url.container,
                        s_.region);
   if (status != 401 && status != 403) return {};
-  if (!s_.credentials.any())
+  if (s_.credential.empty())
     return "No credentials were given: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for one in "
            "~/.aws/credentials" +
            tail;
@@ -197,6 +206,13 @@ Result<std::unique_ptr<Dialect>> makeS3Dialect(const OriginUrl& url, const Origi
     return fail(Code::InvalidArgument, fmt::format("{}: a bucket's name can't be put before an IP address: set "
                                                    "path_style = true",
                                                    settings.endpoint.text()));
+  if (!config.anonymous && config.identity.any()) {
+    if (!settings.endpoint.tls && !settings.endpoint.isLoopback())
+      log::warn("origin", "{}: requests of {} travel unencrypted, because the endpoint {} is http", url.text(),
+                config.identity.description(), settings.endpoint.text());
+    if (!config.identity.optional) settings.credential = config.identity.description();
+    return std::make_unique<S3Dialect>(std::move(settings));
+  }
   if (config.anonymous || !config.s3.any()) return std::make_unique<S3Dialect>(std::move(settings));
 
   settings.credentials = config.s3;

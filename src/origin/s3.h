@@ -1,6 +1,7 @@
 // S3 and what speaks like it: s3://BUCKET[/PREFIX].
 //
-// As whom: an access key (with a session token where it is temporary), signed with SigV4, or nobody. Where:
+// As whom: an access key (with a session token where it is temporary, and then perhaps a Credential with each request),
+// signed with SigV4, or nobody. Where:
 // https://BUCKET.s3.REGION.amazonaws.com, or an endpoint. Path style (the bucket in the path) for endpoints of one's
 // own and for bucket names with dots, which no wildcard certificate covers; host style otherwise; path_style decides
 // where it is set.

@@ -68,6 +68,7 @@ Result<json::value> Admin::handle(std::string_view method, std::string_view path
   if (method == "GET" && path == "/healthz") return json::object{{"ok", true}};
   if (method == "GET" && path == "/stats") return world_.stats.toJson();
   if (method == "GET" && path == "/settings") return toJson(world_.settings);
+  if (method == "GET" && path == "/issuer") return world_.tokens.toJson();
   if (method == "GET" && path == "/requests") {
     json::array list;
     for (const RequestRecord& record : world_.stats.records()) list.push_back(fake::toJson(record));
@@ -91,6 +92,15 @@ Result<json::value> Admin::post(std::string_view path, const json::value& body) 
   if (path == "/settings") {
     TRY(changeSettings(body));
     return toJson(world_.settings);
+  }
+  if (path == "/delegation-key") return delegationKey(body);
+  if (path == "/issuer") {
+    TRY(changeIssuer(body));
+    return world_.tokens.toJson();
+  }
+  if (path == "/issuer/revoke") {
+    world_.tokens.revokeAll();
+    return json::object{};
   }
   if (path == "/objects") {
     TRY(forEach(body, [this](const json::value& item) { return addObject(item); }));
@@ -125,6 +135,35 @@ Status Admin::changeSettings(const json::value& body) {
   TRY(reader.finish());
   world_.settings = next;
   return {};
+}
+
+Status Admin::changeIssuer(const json::value& body) {
+  JsonReader reader = TRY(JsonReader::of(body, "issuer"));
+  TokenSettings next = world_.tokens.settings;
+  next.lifetime_s = TRY(reader.number("lifetime_s", next.lifetime_s, 1ULL << 32));
+  next.max_uses = TRY(reader.number("max_uses", next.max_uses));
+  next.assertion = TRY(reader.text("assertion", next.assertion));
+  next.numbers_as_text = TRY(reader.flag("numbers_as_text", next.numbers_as_text));
+  TRY(reader.finish());
+  world_.tokens.settings = next;
+  return {};
+}
+
+Result<json::value> Admin::delegationKey(const json::value& body) const {
+  JsonReader reader = TRY(JsonReader::of(body, "delegation key"));
+  DelegationKey key{
+      .oid = "forebay-oid", .tid = "forebay-tenant", .start = {}, .expiry = {}, .service = "b", .version = {}};
+  key.start = TRY(reader.text("start", ""));
+  key.expiry = TRY(reader.text("expiry", ""));
+  key.version = TRY(reader.text("version", "2025-11-05"));
+  TRY(reader.finish());
+  return json::object{{"oid", key.oid},
+                      {"tid", key.tid},
+                      {"start", key.start},
+                      {"expiry", key.expiry},
+                      {"service", key.service},
+                      {"version", key.version},
+                      {"value", delegationKeyValue(key, world_.account)}};
 }
 
 Result<json::value> Admin::addFaults(const json::value& body) {
@@ -193,6 +232,7 @@ Status Admin::reset(const json::value& body) {
   if (stats) world_.stats.reset();
   if (faults) world_.faults.clear();
   if (settings) world_.settings = world_.initial_settings;
+  if (settings) world_.tokens.reset();
   if (!objects) return {};
   world_.objects.clear();
   return world_.root.empty() ? Status{} : world_.objects.scan(world_.root, world_.decode_names);

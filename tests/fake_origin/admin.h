@@ -25,6 +25,8 @@ class Admin : public Handler {
   Status addObject(const boost::json::value& body);
   Status deleteObject(const boost::json::value& body);
   Status changeObject(const boost::json::value& body);
+  Status changeIssuer(const boost::json::value& body);
+  Result<boost::json::value> delegationKey(const boost::json::value& body) const;
   Status addContainer(const boost::json::value& body);
   Status reset(const boost::json::value& body);
 

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "fake_origin/tokens.h"
 
 namespace forebay::fake {
 namespace {
@@ -77,15 +78,35 @@ std::optional<Refusal> checkSharedKey(const Head& head, const AzureAccount& acco
   return std::nullopt;
 }
 
+// A SAS that is signed with a user delegation key instead of the account's.
+std::optional<Refusal> checkDelegation(const Head& head, const AzureTarget& target, const AzureAccount& account,
+                                       std::int64_t now) {
+  const DelegationKey key{.oid = std::string(head.param("skoid")),
+                          .tid = std::string(head.param("sktid")),
+                          .start = std::string(head.param("skt")),
+                          .expiry = std::string(head.param("ske")),
+                          .service = std::string(head.param("sks")),
+                          .version = std::string(head.param("skv"))};
+  if (key.service != "b") return failed("sks must be b.");
+  const std::string value = unbase64(delegationKeyValue(key, account)).value_or("");
+  if (!sameText(head.param("sig"), base64(hmac(value, delegationSasString(head, target, account.name)))))
+    return failed("Signature did not match.");
+  const auto start = parseIsoDate(key.start), end = parseIsoDate(key.expiry);
+  if (!start || !end || now < *start || now >= *end) return failed("The user delegation key isn't valid at this time.");
+  return std::nullopt;
+}
+
 std::optional<Refusal> checkSas(const Head& head, const AzureTarget& target, const AzureAccount& account,
                                 std::int64_t now) {
-  if (head.hasParam("ss") || head.hasParam("skoid"))
-    return failed("Only a service SAS signed with the account's key is served here.");
+  if (head.hasParam("ss")) return failed("An account SAS isn't served here.");
   const std::string_view resource = head.param("sr");
   if (resource != "c" && resource != "b") return failed("sr must be c or b.");
   if (head.param("sv") < "2020-12-06") return failed("sv must be 2020-12-06 or later.");
-  if (!sameText(head.param("sig"), base64(hmac(account.key, serviceSasString(head, target, account.name)))))
+  if (head.hasParam("skoid")) {
+    if (auto refusal = checkDelegation(head, target, account, now)) return refusal;
+  } else if (!sameText(head.param("sig"), base64(hmac(account.key, serviceSasString(head, target, account.name))))) {
     return failed("Signature did not match.");
+  }
   const auto expiry = parseIsoDate(head.param("se"));
   if (!expiry) return failed("se is missing or is no date.");
   if (now >= *expiry) return failed("Signature not valid in the specified time frame: it has expired.");
@@ -123,6 +144,21 @@ std::string sharedKeyString(const Head& head, std::string_view account) {
     std::ranges::sort(values);
     text += fmt::format("\n{}:", key);
     for (std::size_t i = 0; i < values.size(); ++i) text += (i == 0 ? "" : ",") + values[i];
+  }
+  return text;
+}
+
+std::string delegationSasString(const Head& head, const AzureTarget& target, std::string_view account) {
+  std::string resource = fmt::format("/blob/{}/{}", account, target.container);
+  if (head.param("sr") == "b") resource += "/" + target.blob;
+  std::string text;
+  // The form of the newest versions; saoid, suoid, scid, the two of another tenant's user, and signed headers and query
+  // are empty here.
+  for (const char* key : {"sp",    "st",    "se",   "",        "skoid",  "sktid", "skt",  "ske", "sks", "skv",
+                          "saoid", "suoid", "scid", "skdutid", "sduoid", "sip",   "spr",  "sv",  "sr",  "snapshot",
+                          "ses",   "srh",   "srq",  "rscc",    "rscd",   "rsce",  "rscl", "rsct"}) {
+    const bool last = std::string_view(key) == "rsct";
+    text += fmt::format("{}{}", *key == '\0' ? std::string_view(resource) : head.param(key), last ? "" : "\n");
   }
   return text;
 }

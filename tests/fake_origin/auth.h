@@ -40,6 +40,7 @@ std::optional<Refusal> checkAzure(const Head& head, const AzureTarget& target, c
 
 // The strings that the two Azure schemes sign, for whoever wants to see where a signature went wrong.
 std::string sharedKeyString(const Head& head, std::string_view account);
+std::string delegationSasString(const Head& head, const AzureTarget& target, std::string_view account);
 std::string serviceSasString(const Head& head, const AzureTarget& target, std::string_view account);
 
 struct S3Credentials {

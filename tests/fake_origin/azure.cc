@@ -83,6 +83,11 @@ std::optional<Refusal> AzureDialect::authenticate(const Head& head, const Target
   const std::string_view version = head.header("x-ms-version");
   if (!version.empty() && (version.size() != 10 || !parseIsoDate(version)))
     return Refusal{400, "InvalidHeaderValue", "x-ms-version is no version."};
+  if (const std::string_view given = head.header("authorization"); given.starts_with("Bearer ")) {
+    if (version < "2017-11-09")
+      return Refusal{400, "InvalidHeaderValue", "Access tokens need x-ms-version 2017-11-09 or later."};
+    return tokens_.useBearer(given.substr(7), context.now_s);
+  }
   const bool on_container = target.op == Op::List || target.op == Op::Container;
   return checkAzure(head,
                     {.container = target.container, .blob = on_container ? "" : target.name, .access = target.access},

@@ -6,12 +6,13 @@
 #pragma once
 
 #include "fake_origin/dialect.h"
+#include "fake_origin/tokens.h"
 
 namespace forebay::fake {
 
 class AzureDialect : public Dialect {
  public:
-  explicit AzureDialect(AzureAccount account) : account_(std::move(account)) {}
+  AzureDialect(AzureAccount account, Tokens& tokens) : account_(std::move(account)), tokens_(tokens) {}
 
   std::expected<Target, Refusal> locate(const Head& head) const override;
   std::optional<Refusal> authenticate(const Head& head, const Target& target, const Context& context) const override;
@@ -32,6 +33,7 @@ class AzureDialect : public Dialect {
   std::string listXml(const Head& head, const Target& target, const Page& page) const;
 
   AzureAccount account_;
+  Tokens& tokens_;  // temporary ones, which are accepted too
 };
 
 }  // namespace forebay::fake

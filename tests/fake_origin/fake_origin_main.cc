@@ -10,6 +10,7 @@
 
 #include "fake_origin/admin.h"
 #include "fake_origin/azure.h"
+#include "fake_origin/issuer.h"
 #include "fake_origin/s3.h"
 
 namespace forebay::fake {
@@ -22,7 +23,7 @@ constexpr const char* kEmulatorKey =
 
 struct Arguments {
   std::string host = "127.0.0.1";
-  std::uint16_t azure_port = 0, s3_port = 0, admin_port = 0;
+  std::uint16_t azure_port = 0, s3_port = 0, issuer_port = 0, admin_port = 0;
   std::string account = kEmulatorAccount, key = kEmulatorKey;
   S3Credentials s3{
       .access_key = "forebay-test", .secret_key = "forebay-test-secret", .session_token = "", .region = "us-east-1"};
@@ -35,6 +36,7 @@ void addOptions(CLI::App& app, Arguments& arguments, World& world) {
   app.add_option("--host", arguments.host, "IPv4 address to listen on")->capture_default_str();
   app.add_option("--azure-port", arguments.azure_port, "0 takes a free one")->capture_default_str();
   app.add_option("--s3-port", arguments.s3_port, "0 takes a free one")->capture_default_str();
+  app.add_option("--issuer-port", arguments.issuer_port, "0 takes a free one")->capture_default_str();
   app.add_option("--admin-port", arguments.admin_port, "0 takes a free one")->capture_default_str();
   app.add_option("--azure-account", arguments.account, "Azure account name")->capture_default_str();
   app.add_option("--azure-key", arguments.key, "Its key, base64; by default the emulators' published one");
@@ -78,17 +80,21 @@ Status run(const Arguments& arguments, World& world) {
   const auto reactor = TRY(io::Reactor::create());
   TRY(stopOnSignal(*reactor));
 
-  Service azure(world, std::make_unique<AzureDialect>(AzureAccount{.name = arguments.account, .key = *key}));
-  Service s3(world, std::make_unique<S3Dialect>(arguments.s3));
+  world.account = AzureAccount{.name = arguments.account, .key = *key};
+  Service azure(world, std::make_unique<AzureDialect>(world.account, world.tokens));
+  Service s3(world, std::make_unique<S3Dialect>(arguments.s3, world.tokens));
+  Service issuer(world, std::make_unique<IssuerDialect>(world.tokens, arguments.s3));
   Admin admin(world);
-  Server azure_server(*reactor, azure), s3_server(*reactor, s3), admin_server(*reactor, admin);
+  Server azure_server(*reactor, azure), s3_server(*reactor, s3), issuer_server(*reactor, issuer),
+      admin_server(*reactor, admin);
   const auto azure_port = TRY(azure_server.listen({.host = arguments.host, .port = arguments.azure_port}));
   const auto s3_port = TRY(s3_server.listen({.host = arguments.host, .port = arguments.s3_port}));
+  const auto issuer_port = TRY(issuer_server.listen({.host = arguments.host, .port = arguments.issuer_port}));
   const auto admin_port = TRY(admin_server.listen({.host = arguments.host, .port = arguments.admin_port}));
   fmt::print(
       "{{\"azure_port\":{0},\"s3_port\":{1},\"admin_port\":{2},\"azure\":\"http://{3}:{0}/{4}\","
-      "\"s3\":\"http://{3}:{1}\",\"admin\":\"http://{3}:{2}\",\"pid\":{5}}}\n",
-      azure_port, s3_port, admin_port, arguments.host, arguments.account, getpid());
+      "\"s3\":\"http://{3}:{1}\",\"issuer\":\"http://{3}:{6}\",\"admin\":\"http://{3}:{2}\",\"pid\":{5}}}\n",
+      azure_port, s3_port, admin_port, arguments.host, arguments.account, getpid(), issuer_port);
   std::fflush(stdout);
   reactor->run();
   return {};

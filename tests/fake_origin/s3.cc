@@ -81,6 +81,14 @@ std::expected<Target, Refusal> S3Dialect::locate(const Head& head) const {
 }
 
 std::optional<Refusal> S3Dialect::authenticate(const Head& head, const Target& target, const Context& context) const {
+  if (const auto scope = parseS3Authorization(head.header("authorization"))) {
+    std::optional<Refusal> ended;
+    if (const auto keys = tokens_.useKeys(scope->access_key, context.now_s, ended)) {
+      if (ended) return ended;
+      return checkS3(head, target.access, {keys->id, keys->secret, keys->session, credentials_.region}, context.now_s,
+                     context.settings.anonymous);
+    }
+  }
   return checkS3(head, target.access, credentials_, context.now_s, context.settings.anonymous);
 }
 

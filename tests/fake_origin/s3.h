@@ -5,12 +5,13 @@
 #pragma once
 
 #include "fake_origin/dialect.h"
+#include "fake_origin/tokens.h"
 
 namespace forebay::fake {
 
 class S3Dialect : public Dialect {
  public:
-  explicit S3Dialect(S3Credentials credentials) : credentials_(std::move(credentials)) {}
+  S3Dialect(S3Credentials credentials, Tokens& tokens) : credentials_(std::move(credentials)), tokens_(tokens) {}
 
   std::expected<Target, Refusal> locate(const Head& head) const override;
   std::optional<Refusal> authenticate(const Head& head, const Target& target, const Context& context) const override;
@@ -29,6 +30,7 @@ class S3Dialect : public Dialect {
   Answer bucket(const Head& head, const Target& target, Context& context) const;
 
   S3Credentials credentials_;
+  Tokens& tokens_;  // temporary ones, which are accepted too
 };
 
 }  // namespace forebay::fake

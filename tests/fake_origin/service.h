@@ -8,6 +8,7 @@
 #include "fake_origin/objects.h"
 #include "fake_origin/server.h"
 #include "fake_origin/stats.h"
+#include "fake_origin/tokens.h"
 
 namespace forebay::fake {
 
@@ -17,6 +18,8 @@ struct World {
   Settings initial_settings;  // what POST /reset goes back to
   Faults faults;
   Stats stats;
+  Tokens tokens;
+  AzureAccount account;  // for user delegation keys
   std::string root;
   bool decode_names = false;
 

@@ -58,6 +58,66 @@ class FakeOrigin:
             "access_key_id": S3_KEY_ID, "secret_access_key": S3_KEY, **common,
         }
 
+    def identity(self, kind, directory):
+        """The environment in which `forebay` reads as `kind` (issuer.h beside the program has them all): credentials
+        that end, from the fake's own issuers. `directory` is for files."""
+        issuer = self.info["issuer"]
+        token_file = directory / "federated-token"
+        token_file.write_text("forebay-assertion\n")
+        config = directory / "aws-config"
+        role = "arn:aws:iam::123456789012:role/forebay"
+        config.write_text(
+            f"[profile base]\naws_access_key_id = {S3_KEY_ID}\naws_secret_access_key = {S3_KEY}\n"
+            f"[profile first]\nrole_arn = {role}\nsource_profile = base\n"
+            f"[profile second]\nrole_arn = {role}/second\nsource_profile = first\nexternal_id = forebay-external\n"
+            f"[profile instance]\nrole_arn = {role}\ncredential_source = Ec2InstanceMetadata\n"
+        )
+        aws = {
+            "AWS_REGION": S3_REGION, "AWS_ENDPOINT_URL_STS": issuer, "AWS_CONFIG_FILE": str(config),
+            "AWS_SHARED_CREDENTIALS_FILE": str(directory / "none"),
+        }
+        metadata = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": issuer}
+        return {
+            "workload": {
+                "AZURE_CLIENT_ID": "forebay-client", "AZURE_TENANT_ID": "forebay-tenant",
+                "AZURE_FEDERATED_TOKEN_FILE": str(token_file), "AZURE_AUTHORITY_HOST": issuer + "/",
+            },
+            "managed": {"AZURE_POD_IDENTITY_AUTHORITY_HOST": issuer, "AZURE_CLIENT_ID": "forebay-client"},
+            "app-service": {"IDENTITY_ENDPOINT": f"{issuer}/msi/token", "IDENTITY_HEADER": "forebay-header"},
+            "web-identity": {**aws, "AWS_WEB_IDENTITY_TOKEN_FILE": str(token_file), "AWS_ROLE_ARN": role},
+            "instance": {**aws, **metadata},
+            "container": {
+                **aws, "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{issuer}/container",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": "forebay-container",
+            },
+            "role": {**aws, "AWS_PROFILE": "first"},
+            "role-of-a-role": {**aws, "AWS_PROFILE": "second"},
+            "role-of-the-instance": {**aws, **metadata, "AWS_PROFILE": "instance"},
+        }[kind]
+
+    def delegation_sas(self, container, seconds=3600):
+        """A SAS for a container, signed with a user delegation key instead of the account's."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        at = lambda s: (now + datetime.timedelta(seconds=s)).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: E731
+        start, expiry, version = at(-60), at(seconds), "2025-11-05"
+        key = self.admin("POST", "/delegation-key", {"start": start, "expiry": expiry, "version": version})
+        query = {
+            "sp": "rl", "st": start, "se": expiry, "skoid": key["oid"], "sktid": key["tid"], "skt": start,
+            "ske": expiry, "sks": key["service"], "skv": version, "sv": version, "sr": "c",
+        }
+        lines = ["sp", "st", "se", None, "skoid", "sktid", "skt", "ske", "sks", "skv"] + [""] * 7 + ["sv", "sr"] + [""] * 9
+        text = "\n".join(f"/blob/{AZURITE_ACCOUNT}/{container}" if k is None else query.get(k, "") for k in lines)
+        mac = hmac.new(base64.b64decode(key["value"]), text.encode(), hashlib.sha256).digest()
+        return urllib.parse.urlencode({**query, "sig": base64.b64encode(mac).decode()})
+
+    def issuer(self, **settings):
+        """Changes what is issued from now on (lifetime_s, max_uses, assertion, numbers_as_text); gives the counts."""
+        return self.admin("POST", "/issuer", settings) if settings else self.admin("GET", "/issuer")
+
+    def revoke(self):
+        """Everything that was issued has ended."""
+        self.admin("POST", "/issuer/revoke", {})
+
     def admin(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         status, _, answer = request(method, self.info["admin"] + path, data, {"Content-Type": "application/json"})
