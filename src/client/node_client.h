@@ -44,6 +44,8 @@ struct BatchItem {
   std::vector<MutableBytes> into;
 };
 
+class NodeConnection;
+
 class NodeClient {
  public:
   // Connects when first used. InvalidArgument: no such address.
@@ -70,9 +72,13 @@ class NodeClient {
 
   // What a batch of ranges came to: for each item, in order, the bytes read (or warmed) or why not.
   using BatchResults = std::vector<Result<std::uint64_t>>;
-  // Many ranges in requests of up to 256 of them or 64 MiB. `warm_only`: brings them into the cell, and no byte here.
+  // Many ranges in requests of up to 256 of them or about 64 MiB, 16 open at a time. `warm_only`: brings them into the
+  // cell, and no byte here.
   void readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
                  std::move_only_function<void(BatchResults)> done, CallId call = 0);
+
+  // Runs `task` on the I/O thread, after what was asked before has been started. Not once the destructor runs.
+  void post(std::move_only_function<void()> task);
 
   static CallId newCall();
   // Ends what runs under this id with Cancelled, unless it has just ended otherwise. After its callback the caller's
@@ -85,9 +91,8 @@ class NodeClient {
   void addMount(const wire::pb::AddMountRequest& request, TimePoint deadline, Callback<std::string> done);
 
  private:
-  class Impl;
-  explicit NodeClient(std::shared_ptr<Impl> impl);
-  std::shared_ptr<Impl> impl_;
+  explicit NodeClient(std::unique_ptr<NodeConnection> connection);
+  std::unique_ptr<NodeConnection> connection_;
 };
 
 // For programs that wait: runs an asynchronous call and returns its result. Not on an I/O thread.

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <unordered_map>
 
 #include "base/config_paths.h"
 #include "io/reactor.h"
+#include "wire/read.h"
 
 namespace forebay::abi {
 
@@ -24,23 +26,45 @@ Result<Name> parseName(const char* text) {
   return name;
 }
 
-void resolve(const Asked& asked, std::vector<Name> names, client::ResolveOptions options, Answered answered) {
-  constexpr std::size_t kNames = 512;  // of up to 1,024 bytes: their plans fit in a message too
-  struct Group {
-    std::string mount;
-    std::vector<std::size_t> indices;
-    std::vector<std::string> paths;
-  };
-  if (names.empty()) return answered({});
+namespace {
+
+// The names of one request.
+struct Group {
+  std::string mount;
+  std::vector<std::size_t> indices;
+  std::vector<std::string> paths;
+  std::size_t bytes = 0;
+};
+
+// In as few requests as they fit in. An answer holds for each name its plan, about 300 bytes longer than the name, or
+// an error's message of up to 1 KiB: both bounds together keep the largest within a frame's body of 1 MiB.
+std::vector<Group> groupsOf(std::vector<Name> names, Answers& answers) {
+  constexpr std::size_t kNames = 512, kBytes = 256 * kKiB;
   std::vector<Group> groups;
+  std::unordered_map<std::string, std::size_t> open;  // by mount: its last group
   for (std::size_t i = 0; i < names.size(); ++i) {
-    auto group = std::ranges::find_if(
-        groups, [&](const Group& g) { return g.paths.size() < kNames && g.mount == names[i].mount; });
-    if (group == groups.end())
-      group = groups.insert(groups.begin(), {.mount = names[i].mount, .indices = {}, .paths = {}});
-    group->indices.push_back(i);
-    group->paths.push_back(std::move(names[i].path));
+    Name& name = names[i];
+    if (name.path.size() > wire::kMaxPath) {
+      answers[i] = fail(Code::NotFound, fmt::format("a name of {} bytes in mount {}: names have at most {}",
+                                                    name.path.size(), name.mount, wire::kMaxPath));
+      continue;
+    }
+    const auto [at, fresh] = open.try_emplace(name.mount, groups.size());
+    const bool full =
+        !fresh && (groups[at->second].paths.size() == kNames || groups[at->second].bytes + name.path.size() > kBytes);
+    if (full) at->second = groups.size();
+    if (fresh || full) groups.push_back({.mount = std::move(name.mount), .indices = {}, .paths = {}});
+    Group& group = groups[at->second];
+    group.bytes += name.path.size();
+    group.indices.push_back(i);
+    group.paths.push_back(std::move(name.path));
   }
+  return groups;
+}
+
+}  // namespace
+
+void resolve(const Asked& asked, std::vector<Name> names, client::ResolveOptions options, Answered answered) {
   struct State {
     Answers answers;
     std::size_t open;
@@ -48,6 +72,12 @@ void resolve(const Asked& asked, std::vector<Name> names, client::ResolveOptions
   };
   auto state = std::make_shared<State>();
   state->answers.assign(names.size(), fail(Code::Internal, "not answered"));
+  auto groups = groupsOf(std::move(names), state->answers);
+  if (groups.empty()) {
+    // As if the node had answered: from the I/O thread.
+    asked.node.post([state, answered = std::move(answered)]() mutable { answered(std::move(state->answers)); });
+    return;
+  }
   state->open = groups.size();
   state->answered = std::move(answered);
   for (Group& group : groups) {

@@ -13,7 +13,7 @@ Result<Name> parseName(const char* text);
 using Answers = std::vector<Result<client::Attributes>>;  // by name, in order
 using Answered = std::move_only_function<void(Answers)>;
 
-// `answered` runs once, from the I/O thread, or inside the call if there are no names.
+// `answered` runs once, from the I/O thread, never inside the call. A name that fails harms no other.
 void resolve(const Asked& asked, std::vector<Name> names, client::ResolveOptions options, Answered answered);
 
 }  // namespace forebay::abi

@@ -17,7 +17,8 @@ struct Batch {
   std::vector<std::size_t> unresolved;   // ranges, by name
   std::vector<Name> names;
   std::vector<std::size_t> sent;  // ranges of what is read
-  Status failure;                 // the first
+  Status failure;                 // of the first range that has one
+  std::size_t failed = 0;         // which that is
   Done done;
 
   forebay_range& range(std::size_t index) const {
@@ -27,7 +28,9 @@ struct Batch {
     forebay_range& to = range(index);
     to.got = result ? *result : 0;
     to.code = result ? FOREBAY_OK : static_cast<forebay_code>(result.error().code);
-    if (!result && failure) failure = fail(result.error());
+    if (result || (!failure && failed < index)) return;
+    failure = fail(result.error());
+    failed = index;
   }
 };
 
