@@ -324,8 +324,8 @@ void NameService::forget(core::MountId mount, const std::string& path) {
 
 // ---- listings ----
 
-void NameService::list(Mount& mount, std::string path, std::string cursor, std::uint32_t max, bool raw, bool ask_owner,
-                       TimePoint deadline, Callback<Listed> done) {
+void NameService::list(Mount& mount, std::string path, const std::string& cursor, std::uint32_t max, bool raw,
+                       bool ask_owner, TimePoint deadline, Callback<Listed> done) {
   if (!raw && !posixPath(path))
     return done(fail(Code::NotFound, fmt::format("{:?}: a mount can't hold such a directory", path)));
   auto at = ViewCursor::decode(cursor);

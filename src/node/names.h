@@ -100,7 +100,7 @@ class NameService {
     NameService& names_;
   };
   // `raw`: every name as the origin has it. NotFound if there is no such directory.
-  void list(Mount& mount, std::string path, std::string cursor, std::uint32_t max, bool raw, bool ask_owner,
+  void list(Mount& mount, std::string path, const std::string& cursor, std::uint32_t max, bool raw, bool ask_owner,
             TimePoint deadline, Callback<Listed> done);
 
   // What is known of that name is wrong, here and perhaps at its owner: the next to ask gets it from the origin.
