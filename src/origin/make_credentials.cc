@@ -19,8 +19,8 @@ Result<std::shared_ptr<CredentialProvider>> makeCredentials(const OriginUrl& url
                 .proxy = config.proxy,
                 .connect_timeout = config.connect_timeout};
   const bool azure = url.scheme == OriginUrl::Scheme::Azure;
-  auto source = azure ? makeAzureSource(config.identity, std::move(way))
-                      : makeS3Source(config.identity, config.s3, std::move(way));
+  auto source =
+      azure ? makeAzureSource(config.identity, std::move(way)) : makeS3Source(config.identity, config.s3, way);
   if (!source) return fail(source.error().code, fmt::format("{}: {}", url.text(), source.error().message));
   KeeperOptions options;
   options.refreshes = &metrics.credential_refreshes;

@@ -317,7 +317,7 @@ Result<std::unique_ptr<CredentialSource>> makeBase(const Identity& identity, con
 }  // namespace
 
 Result<std::unique_ptr<CredentialSource>> makeS3Source(const Identity& identity, const S3Credentials& keys,
-                                                       IssuerWay way) {
+                                                       const IssuerWay& way) {
   auto source = TRY(makeBase(identity, keys, way));
   if (identity.roles.size() > kMaxRoles)
     return fail(Code::InvalidArgument,

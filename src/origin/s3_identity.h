@@ -14,6 +14,6 @@ namespace forebay::origin {
 // For Keys, WebIdentity, Container and Instance. `keys`: what Keys starts with. InvalidArgument where something that
 // the kind needs is missing.
 Result<std::unique_ptr<CredentialSource>> makeS3Source(const Identity& identity, const S3Credentials& keys,
-                                                       IssuerWay way);
+                                                       const IssuerWay& way);
 
 }  // namespace forebay::origin
