@@ -8,7 +8,8 @@ BUSY = 0.9  # of all CPUs: then they, not the origin, set the time
 NOT_YET = [
     "no writes: mounts are read-only",
     "RAM alone, no NVMe log: a node starts cold",
-    "one copy of each chunk, unless the mount says `read_copies`: what a dead node\n      held comes from the origin again",
+    "one copy of each chunk, unless the mount has `read_copies`: what a dead node",
+    "  held comes from the origin again",
     "members come from a file: a dead node's part is served by others, but is",
     "  theirs for good only when the file says so",
     "every byte is copied to the mount: no passthrough, no shared memory yet",
