@@ -7,6 +7,7 @@
 #   tsan      the ThreadSanitizer tree: the test programs of what has threads
 #   tidy      clang-tidy on the files of the last 20 commits, newest first, for at most 5 minutes
 #   tidy_all  clang-tidy on all files (not part of `make test`)
+#   python    the Python package: its wheel over the release build's library, and its tests against a cell of it
 #   e2e       real processes, mounts and object stores, with the programs of that ASan tree
 #
 # Prints minutes per stage and what each counted, then one closing line: "N passed, N failed". Fails if anything did.
@@ -14,7 +15,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-default_stages=(checks asan fuzz tsan tidy e2e)
+default_stages=(checks asan fuzz tsan tidy python e2e)
 threaded=(io store reader node frontend)
 fuzz_seconds=${FUZZ_SECONDS:-20}
 jobs=$(nproc)
@@ -133,6 +134,19 @@ stage_e2e() {
   rm -f "$xml"
   FOREBAY_BIN=$PWD/build/asan/bin nice .venv/bin/python -m pytest tests/e2e tests/fake_origin tests/tools -q \
     -n "$jobs" --dist worksteal --junitxml "$xml"
+  local status=$? counted
+  counted=$(scripts/count_results.py "$xml") || counted="0 1"
+  echo "$counted" >>"$results/$stage.counts"
+  return $status
+}
+
+stage_python() {
+  check build scripts/build.sh release forebay forebay_fake_origin forebay_library || return 1
+  check wheel scripts/python.sh || return 1
+  local xml=$results/$stage.xml
+  rm -f "$xml"
+  FOREBAY_BIN=$PWD/build/release/bin nice .venv/bin/python -m pytest python/tests -q -n "$jobs" --dist loadfile \
+    --junitxml "$xml"
   local status=$? counted
   counted=$(scripts/count_results.py "$xml") || counted="0 1"
   echo "$counted" >>"$results/$stage.counts"

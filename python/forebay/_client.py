@@ -91,8 +91,9 @@ class Client:
         names = _list_of(names, "names")
         found, message, retry_after_ms = self._live().stat(names)
         results: list[Union[Stat, ForebayError]] = []
-        for name, (code, *attributes) in zip(names, found):
-            results.append(Stat(*attributes) if code == "Ok" else _errors.make(code, name))
+        for name, (code, directory, size, mtime_ns, chunk_size, version) in zip(names, found):
+            there = code == "Ok"
+            results.append(Stat(directory, size, mtime_ns, chunk_size, version) if there else _errors.make(code, name))
         return _checked(results, message, retry_after_ms, return_exceptions)
 
     def exists(self, name: str) -> bool:
@@ -120,7 +121,9 @@ class Client:
     # ---- bytes ----
 
     @overload
-    def open(self, name: str, mode: Literal["rb"] = "rb", *, buffering: Literal[0], revalidate: bool = False) -> File: ...
+    def open(  # type: ignore[overload-overlap]
+        self, name: str, mode: Literal["rb"] = "rb", *, buffering: Literal[0], revalidate: bool = False
+    ) -> File: ...
     @overload
     def open(
         self, name: str, mode: str = "rb", *, buffering: int = -1, encoding: Optional[str] = None,

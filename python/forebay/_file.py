@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Optional, cast
+from typing import Optional
 
 from . import _native
 from ._types import Stat, WritableBuffer
@@ -93,7 +93,8 @@ class File(io.RawIOBase):
         super().close()
 
     def __enter__(self) -> File:
-        return cast(File, super().__enter__())
+        self._check_open()
+        return self
 
     def __reduce_ex__(self, protocol: object) -> str:
         raise TypeError(f"{self.name} is open: open it in the other process instead of pickling it")

@@ -21,7 +21,8 @@ _COPY_BYTES = 8 << 20  # a chunk of a mount by default
 class ForebayFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """fsspec over a cell.
 
-    node, timeout, connect_timeout: as `forebay.connect`. Connects at the first call, and again in a forked child.
+    node, timeout, connect_timeout: as `forebay.connect`. Connects at the first call, and again in a forked child. fsspec
+    gives the same instance for the same arguments, so FOREBAY_NODE counts as it was at the first call.
     Paths are MOUNT/PATH. Listings aren't cached here: the cell does that, for as long as the mount's consistency says.
     What would write raises OSError (EROFS).
     """
@@ -120,8 +121,8 @@ class ForebayFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 start, stop, _step = slice(first[index], last[index]).indices(one.size)
                 wanted.append((index, (names[index], start, bytearray(max(0, stop - start)))))
         counts = self.client.read_batch([request for _, request in wanted], return_exceptions=on_error == "return")
-        for (index, (_, _, buffer)), got in zip(wanted, counts):
-            results[index] = got if isinstance(got, ForebayError) else bytes(memoryview(buffer)[:got])
+        for (index, (_name, _start, buffer)), count in zip(wanted, counts):
+            results[index] = count if isinstance(count, ForebayError) else bytes(memoryview(buffer)[:count])
         return results
 
     def get_file(self, rpath: str, lpath: Any, callback: Any = None, outfile: Any = None, **_: Any) -> None:

@@ -61,6 +61,8 @@ def world(program, tmp_path_factory, request):
     made = World(running, program, tmp_path_factory.mktemp("world"))
     os.environ["FOREBAY_NODE"] = made.node
     yield made
+    if "forebay.fs" in sys.modules:  # fsspec keeps instances, and they their node
+        sys.modules["forebay.fs"].ForebayFileSystem.clear_instance_cache()
     os.environ.pop("FOREBAY_NODE") if before is None else os.environ.update(FOREBAY_NODE=before)
     complaints = running.end()
     if complaints:
