@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cpp_text import ROOT, tracked  # noqa: E402
 
 PAGE = Path("docs/metrics.md")
-_NAME = re.compile(r'"(forebay_[a-z_]+)"')
+_NAME = re.compile(r'(?<!checkSize\()"(forebay_[a-z_]+)"')  # not the names of the C ABI's structs
 _NAMED = re.compile(r"`(forebay_[a-z_]+)`")
 
 
