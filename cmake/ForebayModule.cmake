@@ -2,7 +2,7 @@
 #
 #   src/NAME/**/*.cc        -> library forebay_NAME
 #   src/NAME/**/*_test.cc   -> one GoogleTest program NAME_test (one link instead of many)
-#   src/NAME/**/*_fuzz.cc   -> a libFuzzer program each, where FOREBAY_FUZZ is on
+#   src/NAME/**/*_fuzz.cc   -> a libFuzzer program each where FOREBAY_FUZZ is on; elsewhere they are compiled with the tests
 #
 # Heavy standard headers are precompiled once (target forebay_pch) and reused by every module.
 
@@ -97,5 +97,11 @@ function(forebay_module NAME)
       target_link_options(${target} PRIVATE -fsanitize=fuzzer)
       set_property(GLOBAL APPEND PROPERTY FOREBAY_FUZZERS ${target})
     endforeach()
+  elseif(FOREBAY_TESTS AND fuzzers)
+    # A fuzz target that an interface left behind is found by every build, not first by the tree that runs it.
+    add_library(${NAME}_fuzz_compiles OBJECT ${fuzzers})
+    target_link_libraries(${NAME}_fuzz_compiles PRIVATE forebay_${NAME})
+    target_compile_options(${NAME}_fuzz_compiles PRIVATE -Xclang -fno-pch-timestamp)
+    target_precompile_headers(${NAME}_fuzz_compiles REUSE_FROM forebay_pch)
   endif()
 endfunction()

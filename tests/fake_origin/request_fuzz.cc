@@ -26,8 +26,9 @@ void serve(const Dialect& dialect, const Head& head, Context& context) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace forebay::fake;
-  static const AzureDialect azure({.name = "acct", .key = "key"});
-  static const S3Dialect s3({.access_key = "a", .secret_key = "s", .session_token = "", .region = "r"});
+  static Tokens tokens;
+  static const AzureDialect azure({.name = "acct", .key = "key"}, tokens);
+  static const S3Dialect s3({.access_key = "a", .secret_key = "s", .session_token = "", .region = "r"}, tokens);
   std::size_t consumed = 0;
   const auto head = parseHead({reinterpret_cast<const char*>(data), size}, consumed);
   if (!head || !*head) return 0;
