@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <unistd.h>
+#include <utility>
 
 namespace forebay_python {
 
@@ -101,7 +102,7 @@ class Call : public std::enable_shared_from_this<Call> {
       code = start(&request, &error);
     }
     if (code != FOREBAY_OK) raise({.code = code, .retry_after_ms = error.retry_after_ms, .message = error.message});
-    told.release();  // the callback's now
+    static_cast<void>(told.release());  // the callback's now
     call->id_ = request.id;
     return call;
   }
@@ -119,7 +120,7 @@ class Call : public std::enable_shared_from_this<Call> {
       cancel();
       while (!pause(std::chrono::seconds(1))) {
       }
-      throw raised;
+      throw nb::python_error(std::move(raised));
     }
     return outcome_;
   }
