@@ -62,6 +62,8 @@ TEST(Broadcast, doesNotRunAheadOfASlowChunk) {
   EXPECT_THAT(first, ElementsAre(0, 1, 2, 3));
   EXPECT_FALSE(broadcast.next());
   broadcast.finished(3, true);
+  EXPECT_FALSE(broadcast.next());
+  broadcast.finished(0, true);
   EXPECT_EQ(broadcast.next(), 4U);
   EXPECT_FALSE(broadcast.next());
 }
