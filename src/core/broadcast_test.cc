@@ -2,18 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <numeric>
 #include <set>
 
 namespace forebay::core {
 namespace {
 
 using testing::ElementsAre;
+using testing::UnorderedElementsAre;
 
-std::vector<std::uint32_t> chunks(std::uint32_t count) {
-  std::vector<std::uint32_t> all(count);
-  std::iota(all.begin(), all.end(), 0U);
-  return all;
+bool all(std::uint32_t) {
+  return true;
 }
 
 std::vector<std::uint32_t> orderOf(Broadcast& broadcast) {
@@ -26,7 +24,7 @@ std::vector<std::uint32_t> orderOf(Broadcast& broadcast) {
 }
 
 TEST(Broadcast, bringsEachChunkOnceInAnOrderOfItsOwn) {
-  Broadcast one(chunks(100), {}, 1), other(chunks(100), {}, 2);
+  Broadcast one(100, all, {}, 1), other(100, all, {}, 2);
   const auto order = orderOf(one), other_order = orderOf(other);
   EXPECT_EQ(std::set(order.begin(), order.end()).size(), 100U);
   EXPECT_NE(order, other_order);
@@ -36,7 +34,7 @@ TEST(Broadcast, bringsEachChunkOnceInAnOrderOfItsOwn) {
 }
 
 TEST(Broadcast, staysInsideItsWindow) {
-  Broadcast broadcast(chunks(200), {.window = 16, .at_once = 4}, 3);
+  Broadcast broadcast(200, all, {.window = 16, .at_once = 4}, 3);
   std::set<std::uint32_t> running, missing;
   for (std::uint32_t i = 0; i < 200; ++i) missing.insert(i);
   Random random(4);
@@ -56,7 +54,7 @@ TEST(Broadcast, staysInsideItsWindow) {
 }
 
 TEST(Broadcast, doesNotRunAheadOfASlowChunk) {
-  Broadcast broadcast(chunks(100), {.window = 4, .at_once = 4}, 5);
+  Broadcast broadcast(100, all, {.window = 4, .at_once = 4}, 5);
   std::set<std::uint32_t> first;
   for (int i = 0; i < 4; ++i) first.insert(*broadcast.next());
   EXPECT_THAT(first, ElementsAre(0, 1, 2, 3));
@@ -69,7 +67,7 @@ TEST(Broadcast, doesNotRunAheadOfASlowChunk) {
 }
 
 TEST(Broadcast, triesAgainWhatFailedAndThenGivesItUp) {
-  Broadcast broadcast(chunks(3), {.window = 16, .at_once = 1, .max_tries = 3}, 6);
+  Broadcast broadcast(3, all, {.window = 16, .at_once = 1, .max_tries = 3}, 6);
   int tries = 0;
   while (auto chunk = broadcast.next()) {
     tries += *chunk == 1 ? 1 : 0;
@@ -81,8 +79,33 @@ TEST(Broadcast, triesAgainWhatFailedAndThenGivesItUp) {
   EXPECT_EQ(broadcast.failed(), 1U);
 }
 
+TEST(Broadcast, bringsOnlyThisReceiversChunks) {
+  Broadcast broadcast(20, [](std::uint32_t chunk) { return chunk % 5 == 2; }, {.window = 2}, 7);
+  EXPECT_THAT(orderOf(broadcast), UnorderedElementsAre(2, 7, 12, 17));
+  EXPECT_TRUE(broadcast.over());
+}
+
+TEST(Broadcast, looksForThemABoundedTimePerCall) {
+  Broadcast broadcast(10, [](std::uint32_t chunk) { return chunk == 9; }, {.most_looked_at = 4}, 8);
+  EXPECT_FALSE(broadcast.next());
+  EXPECT_FALSE(broadcast.over());
+  EXPECT_FALSE(broadcast.next());
+  EXPECT_EQ(broadcast.next(), 9U);
+}
+
+TEST(Broadcast, thatIsGivenUpCountsWhatItDidNotBegin) {
+  Broadcast broadcast(100, all, {.window = 8, .at_once = 2}, 9);
+  const auto first = *broadcast.next();
+  broadcast.giveUp();
+  EXPECT_FALSE(broadcast.next());
+  EXPECT_FALSE(broadcast.over());
+  broadcast.finished(first, true);
+  EXPECT_TRUE(broadcast.over());
+  EXPECT_EQ(broadcast.failed(), 7U);
+}
+
 TEST(Broadcast, ofNothingIsOver) {
-  Broadcast broadcast({}, {}, 7);
+  Broadcast broadcast(0, all, {}, 7);
   EXPECT_FALSE(broadcast.next());
   EXPECT_TRUE(broadcast.over());
 }
