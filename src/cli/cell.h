@@ -48,6 +48,11 @@ class Cell {
   // Of the node that we are connected to, or of all nodes of its cell (those that don't answer have reachable = false).
   virtual Result<wire::pb::StatusReply> status(bool whole_cell) = 0;
 
+  // All nodes forget what they know of names, or drop what they hold of objects, at and below these paths of a mount
+  // ("": all of it). At most wire::kMaxPathsPerForget of them.
+  virtual Result<wire::pb::RefreshReply> refresh(const std::string& mount, std::span<const std::string> paths) = 0;
+  virtual Result<wire::pb::EvictReply> evict(const std::string& mount, std::span<const std::string> paths) = 0;
+
   // What is at one path.
   Result<client::Attributes> lookup(const ObjectName& name, bool object_only);
 };

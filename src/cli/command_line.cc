@@ -38,6 +38,7 @@ class Parser {
     addLs();
     addObjects();
     addLoad();
+    addForget();
     addStatus();
     addConfig();
     app_.add_subcommand("version", "Print the version")->callback([this] { made_.command = VersionOptions{}; });
@@ -194,6 +195,17 @@ class Parser {
     yields(c, load_);
   }
 
+  void addForget() {
+    constexpr const char* kNames = "MOUNT[/PATH]: an object, or a directory and everything below";
+    CLI::App* refresh = app_.add_subcommand("refresh", "Ask the origin anew about names, on all nodes");
+    refresh->add_option("NAME", refresh_.names, kNames)->required();
+    yields(refresh, refresh_);
+
+    CLI::App* evict = app_.add_subcommand("evict", "Drop what all nodes hold of objects");
+    evict->add_option("NAME", evict_.names, kNames)->required();
+    yields(evict, evict_);
+  }
+
   void addStatus() {
     CLI::App* c = app_.add_subcommand("status", "Nodes, memory, hits, and what came from where");
     c->add_flag("--local", status_.local, "Only of the node that is asked");
@@ -246,6 +258,8 @@ class Parser {
   LoadOptions load_;
   StatusOptions status_;
   WhereOptions where_;
+  RefreshOptions refresh_;
+  EvictOptions evict_;
   ConfigCheckOptions check_;
 };
 

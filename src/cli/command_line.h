@@ -16,9 +16,9 @@ namespace forebay::cli {
 struct ConfigDocsOptions {};
 struct VersionOptions {};
 
-using Command =
-    std::variant<NodeOptions, MountArguments, UnmountOptions, LsOptions, StatOptions, CatOptions, LoadOptions,
-                 StatusOptions, WhereOptions, ConfigCheckOptions, ConfigDocsOptions, VersionOptions>;
+using Command = std::variant<NodeOptions, MountArguments, UnmountOptions, LsOptions, StatOptions, CatOptions,
+                             LoadOptions, StatusOptions, WhereOptions, RefreshOptions, EvictOptions, ConfigCheckOptions,
+                             ConfigDocsOptions, VersionOptions>;
 
 struct Invocation {
   Command command;

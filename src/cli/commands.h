@@ -51,6 +51,16 @@ struct WhereOptions {
 };
 int runWhere(Cell& cell, Terminal& terminal, const WhereOptions& options);
 
+struct RefreshOptions {
+  std::vector<std::string> names;
+};
+int runRefresh(Cell& cell, Terminal& terminal, const RefreshOptions& options);
+
+struct EvictOptions {
+  std::vector<std::string> names;
+};
+int runEvict(Cell& cell, Terminal& terminal, const EvictOptions& options);
+
 struct ConfigCheckOptions {
   std::string file;
   std::vector<std::string> sets;

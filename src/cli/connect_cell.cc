@@ -40,6 +40,14 @@ class NodeCell : public Cell {
     return client::wait<wire::pb::StatusReply>(
         [&](auto done) { node_->status(whole_cell, deadline(), std::move(done)); });
   }
+  Result<wire::pb::RefreshReply> refresh(const std::string& mount, std::span<const std::string> paths) override {
+    return client::wait<wire::pb::RefreshReply>(
+        [&](auto done) { node_->refresh(mount, paths, deadline(), std::move(done)); });
+  }
+  Result<wire::pb::EvictReply> evict(const std::string& mount, std::span<const std::string> paths) override {
+    return client::wait<wire::pb::EvictReply>(
+        [&](auto done) { node_->evict(mount, paths, deadline(), std::move(done)); });
+  }
 
  private:
   TimePoint deadline() const { return io::Reactor::now() + timeout_; }

@@ -20,11 +20,14 @@ class FakeCell : public Cell {
   std::size_t page = 2;                        // entries per page of a listing
   std::uint32_t chunk_bits = core::kMinChunkBits;
   wire::pb::StatusReply status_reply;
+  wire::pb::RefreshReply refresh_reply;
+  wire::pb::EvictReply evict_reply;
 
   // What they look at, afterwards.
   std::map<std::string, std::uint64_t> warmed;  // bytes by name
   std::size_t most_in_flight = 0;
   std::size_t resolve_calls = 0;
+  std::vector<std::string> refreshed, evicted;  // paths
 
   Result<std::vector<Result<client::Attributes>>> resolve(const std::string& mount, std::span<const std::string> paths,
                                                           bool object_only) override {
@@ -97,6 +100,17 @@ class FakeCell : public Cell {
   }
 
   Result<wire::pb::StatusReply> status(bool) override { return status_reply; }
+
+  Result<wire::pb::RefreshReply> refresh(const std::string& mount, std::span<const std::string> paths) override {
+    if (const Error* error = fault(mount)) return fail(*error);
+    for (const std::string& path : paths) refreshed.push_back(mount + "/" + path);
+    return refresh_reply;
+  }
+  Result<wire::pb::EvictReply> evict(const std::string& mount, std::span<const std::string> paths) override {
+    if (const Error* error = fault(mount)) return fail(*error);
+    for (const std::string& path : paths) evicted.push_back(mount + "/" + path);
+    return evict_reply;
+  }
 
  private:
   const Error* fault(const std::string& name) const {

@@ -37,6 +37,10 @@ int dispatch(Terminal& t, const Invocation& call) {
           [&](const LoadOptions& o) { return withCell(t, call, [&](Cell& cell) { return runLoad(cell, t, o); }); },
           [&](const StatusOptions& o) { return withCell(t, call, [&](Cell& cell) { return runStatus(cell, t, o); }); },
           [&](const WhereOptions& o) { return withCell(t, call, [&](Cell& cell) { return runWhere(cell, t, o); }); },
+          [&](const RefreshOptions& o) {
+            return withCell(t, call, [&](Cell& cell) { return runRefresh(cell, t, o); });
+          },
+          [&](const EvictOptions& o) { return withCell(t, call, [&](Cell& cell) { return runEvict(cell, t, o); }); },
           [&](const ConfigCheckOptions& o) { return runConfigCheck(t, o); },
           [&](const ConfigDocsOptions&) { return runConfigDocs(t); },
           [&](const VersionOptions&) { return runVersion(t); },

@@ -295,6 +295,33 @@ void NodeClient::status(bool cell, TimePoint deadline, Callback<wire::pb::Status
       });
 }
 
+namespace {
+template <class Reply, class Request>
+void tellCell(NodeConnection& connection, wire::MessageType type, std::string mount, std::span<const std::string> paths,
+              TimePoint deadline, Callback<Reply> done) {
+  Request request;
+  request.set_mount(std::move(mount));
+  for (const std::string& path : paths) request.add_paths(path);
+  request.set_cell(true);
+  ask(connection, type, std::move(request), deadline, [done = std::move(done)](Result<Bytes> body) mutable {
+    if (!body) return done(fail(body.error()));
+    done(wire::parse<Reply>(*body));
+  });
+}
+}  // namespace
+
+void NodeClient::refresh(std::string mount, std::span<const std::string> paths, TimePoint deadline,
+                         Callback<wire::pb::RefreshReply> done) {
+  tellCell<wire::pb::RefreshReply, wire::pb::RefreshRequest>(*connection_, wire::MessageType::RefreshRequest,
+                                                             std::move(mount), paths, deadline, std::move(done));
+}
+
+void NodeClient::evict(std::string mount, std::span<const std::string> paths, TimePoint deadline,
+                       Callback<wire::pb::EvictReply> done) {
+  tellCell<wire::pb::EvictReply, wire::pb::EvictRequest>(*connection_, wire::MessageType::EvictRequest,
+                                                         std::move(mount), paths, deadline, std::move(done));
+}
+
 void NodeClient::addMount(const wire::pb::AddMountRequest& request, TimePoint deadline, Callback<std::string> done) {
   ask(*connection_, wire::MessageType::AddMountRequest, request, deadline,
       [done = std::move(done)](Result<Bytes> body) mutable {

@@ -87,6 +87,12 @@ class NodeClient {
 
   void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
   void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);
+  // What is known of names, and what is held of objects, at and below each path of a mount ("": all of it) goes, on
+  // every node of the cell: what each said, or why not.
+  void refresh(std::string mount, std::span<const std::string> paths, TimePoint deadline,
+               Callback<wire::pb::RefreshReply> done);
+  void evict(std::string mount, std::span<const std::string> paths, TimePoint deadline,
+             Callback<wire::pb::EvictReply> done);
   // Over a Unix socket only. The name under which it is mounted.
   void addMount(const wire::pb::AddMountRequest& request, TimePoint deadline, Callback<std::string> done);
 

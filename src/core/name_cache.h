@@ -4,6 +4,7 @@
 //   answered  whoever waits gets it; it is kept for its time to live (0: only for those who wait)
 //   failed    whoever waits is told; nothing is kept (an absent name is an answer, not a failure)
 //   put       an answer that came with another one (a listing's entries)
+//   forgetFrom  what is known of some keys isn't any more, nor what is on its way to be known
 //
 // `revalidate` doesn't take an answer that was fetched before it asked, nor one whose fetch had started before: it
 // starts, or joins, a fetch that starts after it.
@@ -66,14 +67,18 @@ class NameCache {
     ++waiters_;
     auto [flight, first] = flights_.try_emplace(key);
     if (first) out.fetch = key;
-    // A fetch that is under way may have read the name before the one who revalidates asked.
-    (first || !revalidate ? flight->second.now : flight->second.next).push_back(waiter);
+    // A fetch that is under way may have read the name before the one who revalidates asked, or before it was
+    // forgotten.
+    const bool joins = first || (!revalidate && !flight->second.old);
+    (joins ? flight->second.now : flight->second.next).push_back(waiter);
     return out;
   }
 
   Outcome answered(TimePoint now, const Key& key, Answer answer, Duration ttl, std::size_t bytes) {
     Outcome out;
     auto shared = std::make_shared<const Answer>(std::move(answer));
+    const auto flight = flights_.find(key);
+    if (flight != flights_.end() && flight->second.old) ttl = Duration{0};
     keep(now, key, shared, ttl, bytes);
     for (Waiter waiter : take(key, out)) out.found.push_back({waiter, shared, ttl});
     return out;
@@ -105,6 +110,23 @@ class NameCache {
     if (kept != kept_.end()) drop(kept);
   }
 
+  // What is known of the keys from `first` on, as long as `in` holds of them, in their order; how many answers that
+  // was. A fetch of one that is under way answers those who wait for it, and is kept for nobody else: it may have
+  // started before what made somebody ask for this.
+  template <class In>
+  std::size_t forgetFrom(const Key& first, const In& in) {
+    std::size_t forgotten = 0;
+    for (auto kept = kept_.lower_bound(first); kept != kept_.end() && in(kept->first); ++forgotten) drop(kept++);
+    distrustFrom(first, in);
+    return forgotten;
+  }
+  // Of those keys, only what is under way.
+  template <class In>
+  void distrustFrom(const Key& first, const In& in) {
+    for (auto flight = flights_.lower_bound(first); flight != flights_.end() && in(flight->first); ++flight)
+      flight->second.old = true;
+  }
+
   std::size_t bytes() const { return bytes_; }
   std::size_t size() const { return kept_.size(); }
   std::size_t waiters() const { return waiters_; }
@@ -119,6 +141,7 @@ class NameCache {
   struct Flight {
     std::vector<Waiter> now;   // wait for the fetch that is under way
     std::vector<Waiter> next;  // need one that starts later
+    bool old = false;          // it was forgotten while under way
   };
   using KeptAt = typename std::map<Key, Kept>::iterator;
 
@@ -132,6 +155,7 @@ class NameCache {
     } else {
       flight->second.now = std::move(flight->second.next);
       flight->second.next.clear();
+      flight->second.old = false;
       out.fetch = key;
     }
     return waiting;

@@ -50,6 +50,27 @@ TEST(NameCache, peekingAsksForNothing) {
   EXPECT_FALSE(cache.peek(at(30s), "a"));
 }
 
+TEST(NameCache, forgetsARunOfKeysAndNoOther) {
+  Cache cache({});
+  for (const char* key : {"a", "b/1", "b/2", "c"}) cache.put(at(0s), key, "plan", kTtl, 100);
+  EXPECT_EQ(cache.forgetFrom("b/", [](const std::string& key) { return key.starts_with("b/"); }), 2U);
+  EXPECT_EQ(cache.bytes(), 200U);
+  EXPECT_EQ(show(cache.wanted(at(1s), 1, "b/1", false)), "fetch b/1");
+  EXPECT_EQ(show(cache.wanted(at(1s), 2, "c", false)), "2=plan(29000ms)");
+}
+
+TEST(NameCache, whatIsOnItsWayWhileItIsForgottenIsKeptForNobody) {
+  Cache cache({});
+  const auto same = [](const std::string& key) { return key == "a"; };
+  cache.wanted(at(0s), 1, "a", false);
+  EXPECT_EQ(cache.forgetFrom("a", same), 0U);
+  EXPECT_EQ(show(cache.wanted(at(1s), 2, "a", false)), "") << "the fetch may have begun before: it waits for another";
+  EXPECT_EQ(show(cache.answered(at(2s), "a", "old", kTtl, 100)), "1=old(0ms) fetch a");
+  EXPECT_EQ(show(cache.wanted(at(3s), 3, "a", false)), "");
+  EXPECT_EQ(show(cache.answered(at(4s), "a", "new", kTtl, 100)), "2=new(30000ms) 3=new(30000ms)");
+  EXPECT_EQ(show(cache.wanted(at(5s), 4, "a", false)), "4=new(29000ms)");
+}
+
 TEST(NameCache, anAnswerWithoutTimeIsForThoseWhoWaitOnly) {
   Cache cache({});
   cache.wanted(at(0s), 1, "a", false);

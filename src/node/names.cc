@@ -322,6 +322,36 @@ void NameService::forget(core::MountId mount, const std::string& path) {
   }
 }
 
+std::size_t NameService::refresh(core::MountId mount, const std::string& path) {
+  // In the order of keys a path is followed by "path!...", then by what is below it: two runs, but for the root.
+  const std::string below = path.empty() ? "" : path + "/";
+  const auto here = [&](const auto& key) { return key.mount == mount && key.path == path; };
+  const auto under = [&](const auto& key) { return key.mount == mount && key.path.starts_with(below); };
+  std::size_t forgotten = 0;
+  if (!path.empty()) {
+    const std::size_t slash = path.rfind('/');
+    const std::string parent = slash == std::string::npos ? "" : path.substr(0, slash);
+    if (const auto found = listed(mount, path)) {
+      pages_.forget(found->page);
+      ++forgotten;
+    }
+    // The kept ones say nothing of this name; those on their way might.
+    pages_.distrustFrom(PageKey{mount, parent, ""},
+                        [&](const PageKey& key) { return key.mount == mount && key.path == parent; });
+    forgotten += pages_.forgetFrom(PageKey{mount, path, ""}, here);
+  }
+  forgotten += pages_.forgetFrom(PageKey{mount, below, ""}, under);
+  for (const bool object_only : {false, true}) {
+    const auto view = [&](const NameKey& key) { return key.object_only == object_only; };
+    if (!path.empty())
+      forgotten += names_.forgetFrom(NameKey{mount, object_only, path},
+                                     [&](const NameKey& key) { return view(key) && here(key); });
+    forgotten += names_.forgetFrom(NameKey{mount, object_only, below},
+                                   [&](const NameKey& key) { return view(key) && under(key); });
+  }
+  return forgotten;
+}
+
 // ---- listings ----
 
 void NameService::list(Mount& mount, std::string path, const std::string& cursor, std::uint32_t max, bool raw,

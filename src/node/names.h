@@ -106,6 +106,11 @@ class NameService {
   // What is known of that name is wrong, here and perhaps at its owner: the next to ask gets it from the origin.
   void forget(core::MountId mount, const std::string& path);
 
+  // Nothing is known of the names at and below that path any more ("" is all of the mount), nor of what its directory's
+  // listing says of it, and what is on its way is kept for nobody: the next look asks the origin, or its owner. How
+  // many answers that was.
+  std::size_t refresh(core::MountId mount, const std::string& path);
+
   std::size_t bytes() const { return names_.bytes() + pages_.bytes(); }
 
  private:

@@ -71,7 +71,15 @@ Error tooMany() {
 }  // namespace
 
 Requests::Requests(Deps deps)
-    : deps_(std::move(deps)), prefetcher_(deps_.chunks, deps_.arena.capacityBytes() / kPrefetchShare) {}
+    : deps_(std::move(deps)),
+      prefetcher_(deps_.chunks, deps_.arena.capacityBytes() / kPrefetchShare),
+      cache_control_({.reactor = deps_.reactor,
+                      .self = deps_.self,
+                      .cell = deps_.cell,
+                      .channels = deps_.channels,
+                      .arena = deps_.arena,
+                      .mounts = deps_.mounts,
+                      .names = deps_.names}) {}
 Requests::~Requests() = default;
 
 Result<Mount*> Requests::mountOf(const std::string& name) {
@@ -105,6 +113,10 @@ Status Requests::handle(const io::Request& request, Bytes body, io::Reply& reply
       return status(request, body, reply);
     case wire::MessageType::AddMountRequest:
       return addMount(request, body, reply);
+    case wire::MessageType::RefreshRequest:
+      return cache_control_.refresh(request, body, reply);
+    case wire::MessageType::EvictRequest:
+      return cache_control_.evict(request, body, reply);
     case wire::MessageType::MapRequest: {
       wire::pb::MapReply map;
       map.set_version(deps_.cell.map().version());

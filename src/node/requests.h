@@ -9,6 +9,7 @@
 
 #include "core/chunk_server.h"
 #include "io/server.h"
+#include "node/cache_control.h"
 #include "node/chunks.h"
 #include "node/mounts.h"
 #include "node/names.h"
@@ -62,6 +63,7 @@ class Requests : public io::RequestHandler {
   Deps deps_;
   CheckedPlans plans_;
   Prefetcher prefetcher_;
+  CacheControl cache_control_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -173,7 +173,8 @@ detail::Object& Arena::Impl::objectOf(const core::Plan& plan) {
     made.mount = plan.mount;
     made.size = plan.size;
     made.chunk_bits = plan.chunk_bits;
-    index_bytes += detail::kObjectCost;
+    made.named = by_name.emplace(detail::NameOrder{plan.mount, plan.path, plan.key}, &made).first;
+    index_bytes += detail::objectCost(plan.path);
   }
   return *known->second;
 }
@@ -210,7 +211,7 @@ Status Arena::Impl::checkRequest(const core::Plan& plan, const ReserveRequest& r
 
 std::uint64_t Arena::Impl::indexCostOf(const core::Plan& plan) const {
   const std::uint64_t unit = std::min(std::max<std::uint64_t>(plan.chunkSize(), kPage), plan.size);
-  return detail::unitCost(unit) + (find(plan.key) == nullptr ? detail::kObjectCost : 0);
+  return detail::unitCost(unit) + (find(plan.key) == nullptr ? detail::objectCost(plan.path) : 0);
 }
 
 // The chunk's unit, new if need be; null: no room.

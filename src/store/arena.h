@@ -15,7 +15,8 @@
 // core/eviction.h or says Busy.
 //
 // What leaves together is a unit: a chunk, or the two 1 MiB chunks of a 2 MiB page. A unit in use (a View or a
-// Reservation lives) never leaves; forget() makes it invisible at once and frees it after its last use.
+// Reservation lives) never leaves; forget() makes it invisible at once and frees it after its last use;
+// evict() lets it be.
 //
 // Integrity: a granule's CRC32C comes with commit() and goes with views; the arena itself computes none.
 //
@@ -161,6 +162,22 @@ struct ReserveRequest {
   bool transit = false;  // a peer's chunk
 };
 
+// What leaves by name: all versions of the mount's objects at and below a path ("" is all of the mount), but units in
+// use, which are counted. In steps, so that other work gets between them:
+//   Sweep sweep{.mount = mount, .path = "train"};
+//   while (!sweep.done) arena->evict(sweep, 256);
+// What comes while it goes on may stay.
+struct Sweep {
+  core::MountId mount = 0;
+  std::string path;
+  bool done = false;
+  std::uint64_t bytes = 0, objects = 0;                // that left; objects of which anything did
+  std::uint64_t in_use_bytes = 0, in_use_objects = 0;  // that stayed
+  std::string last_path = {};                          // where it goes on: after this object
+  core::ObjectKey last_key = {};
+  bool started = false;
+};
+
 class Arena {
  public:
   static Result<std::unique_ptr<Arena>> create(ArenaOptions options, Metrics& metrics);
@@ -188,6 +205,8 @@ class Arena {
   // Bytes held of each chunk, by index, up to the last one that has any.
   std::vector<std::uint64_t> held(const core::ObjectKey& key) const;
   void forget(const core::ObjectKey& key);
+  // The next `max_objects` of a sweep; see Sweep.
+  void evict(Sweep& sweep, std::size_t max_objects);
 
   // A read-only descriptor of a complete object's region, for another process or the kernel. The region is never
   // punched or reused afterwards: the object leaves whole. NotFound: not complete in a region.

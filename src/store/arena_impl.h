@@ -2,6 +2,7 @@
 //
 //   arena.cc        the index: reserve, commit, view, forget
 //   arena_room.cc   the cap: allocation, eviction, moving bytes between slabs and regions
+//   arena_sweep.cc  what leaves by name
 //
 // An object has units (what leaves together), a unit has pages (2 MiB windows of the object), a page has runs. A run's
 // bytes are in the object's region if its page is, else in one of the page's slab extents.
@@ -71,8 +72,18 @@ struct Unit {
   std::uint8_t allRuns(std::size_t page) const;
 };
 
+// Objects in the order of their names, for those who speak of names: versions of one name are neighbours.
+struct NameOrder {
+  core::MountId mount = 0;
+  std::string path;
+  core::ObjectKey key;
+  auto operator<=>(const NameOrder&) const = default;
+};
+using ByName = std::map<NameOrder, Object*>;
+
 struct Object {
   core::ObjectKey key;
+  ByName::iterator named;
   core::MountId mount = 0;
   std::uint64_t size = 0;
   std::uint32_t chunk_bits = 0;
@@ -91,10 +102,13 @@ struct KeyHash {  // keys are HMACs: any 64 bits of them are a hash
 };
 
 // What the index takes in the heap, with the allocator's and containers' overhead: rounded up, for the cap.
-constexpr std::uint64_t kObjectCost = sizeof(Object) + 96, kUnitCost = sizeof(Unit) + 192,
-                        kPageCost = sizeof(PageState), kExtentCost = sizeof(Extent) + 96, kGhostCost = 64,
-                        kRegionCost = 2 * kKiB;
+constexpr std::uint64_t kObjectCost = sizeof(Object) + 96 + sizeof(ByName::value_type) + 64,
+                        kUnitCost = sizeof(Unit) + 192, kPageCost = sizeof(PageState),
+                        kExtentCost = sizeof(Extent) + 96, kGhostCost = 64, kRegionCost = 2 * kKiB;
 
+inline std::uint64_t objectCost(const std::string& path) {
+  return kObjectCost + path.size();
+}
 inline std::uint64_t unitCost(std::uint64_t bytes) {
   return kUnitCost + divideUp(bytes, kPage) * kPageCost + divideUp(bytes, core::kGranule) * sizeof(std::uint32_t);
 }
@@ -179,12 +193,17 @@ struct Arena::Impl {
   void removeUnit(Unit& unit, core::LeaveReason reason);
   void removeObject(Object& object, core::LeaveReason reason);
   void dropIfEmpty(Unit& unit);
+  void dropObject(Object& object);
   std::byte* addressOf(const Unit& unit, std::uint32_t run) const;
+
+  // --- by name (arena_sweep.cc)
+  void sweepObject(Object& object, Sweep& sweep);
 
   Arena& arena;
   core::Eviction eviction;
   std::unique_ptr<SlabRegion> slab;
   std::unordered_map<core::ObjectKey, std::unique_ptr<Object>, detail::KeyHash> objects;
+  detail::ByName by_name;
   std::vector<Unit*> by_ref;
   std::map<std::pair<std::uint32_t, std::uint16_t>, Unit*> slab_owners;  // by slab page and first unit
   std::unordered_map<Unit*, std::unique_ptr<Unit>> forgotten;            // still in use

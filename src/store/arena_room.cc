@@ -457,9 +457,7 @@ void Arena::Impl::removeUnit(Unit& unit, LeaveReason reason) {
     freeMemory(unit);
   }
   if (object.units.empty()) {
-    dropRegion(object.region);
-    index_bytes -= detail::kObjectCost;
-    objects.erase(core::ObjectKey(object.key));
+    dropObject(object);
   } else if (object.region != nullptr && object.region->pages() == 0) {
     dropRegion(object.region);
   }
@@ -488,6 +486,13 @@ void Arena::Impl::removeObject(Object& object, LeaveReason reason) {
   for (std::size_t left = object.units.size(); left > 0; --left) removeUnit(*object.units.begin()->second, reason);
 }
 
+void Arena::Impl::dropObject(Object& object) {
+  dropRegion(object.region);
+  index_bytes -= detail::objectCost(object.named->first.path);
+  by_name.erase(object.named);
+  objects.erase(core::ObjectKey(object.key));
+}
+
 // After an abandoned fill: a unit that holds nothing goes.
 void Arena::Impl::dropIfEmpty(Unit& unit) {
   if (unit.inUse()) return;
@@ -503,9 +508,7 @@ void Arena::Impl::dropIfEmpty(Unit& unit) {
   const auto node = object.units.extract(unit.index);
   freeMemory(unit);
   if (object.units.empty()) {
-    dropRegion(object.region);
-    index_bytes -= detail::kObjectCost;
-    objects.erase(core::ObjectKey(object.key));
+    dropObject(object);
   }
 }
 

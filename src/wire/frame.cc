@@ -49,6 +49,14 @@ std::string_view messageName(MessageType type) {
       return "AddMountRequest";
     case MessageType::AddMountReply:
       return "AddMountReply";
+    case MessageType::RefreshRequest:
+      return "RefreshRequest";
+    case MessageType::RefreshReply:
+      return "RefreshReply";
+    case MessageType::EvictRequest:
+      return "EvictRequest";
+    case MessageType::EvictReply:
+      return "EvictReply";
     case MessageType::Read:
       return "Read";
     case MessageType::ReadData:
@@ -66,6 +74,8 @@ bool isRequest(MessageType type) {
     case MessageType::WhereRequest:
     case MessageType::StatusRequest:
     case MessageType::AddMountRequest:
+    case MessageType::RefreshRequest:
+    case MessageType::EvictRequest:
     case MessageType::Read:
       return true;
     default:

@@ -49,6 +49,10 @@ enum class MessageType : std::uint16_t {
   StatusReply = 27,
   AddMountRequest = 28,
   AddMountReply = 29,
+  RefreshRequest = 32,
+  RefreshReply = 33,
+  EvictRequest = 34,
+  EvictReply = 35,
   Read = 64,
   ReadData = 65,  // many to one Read
 };

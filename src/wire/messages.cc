@@ -154,6 +154,33 @@ Status validate(const pb::AddMountRequest& m) {
   return {};
 }
 
+namespace {
+Status checkPaths(const auto& m) {
+  TRY(shortEnough("a mount's name", m.mount(), kMaxName));
+  TRY(fewEnough("paths", m.paths_size(), kMaxPathsPerForget));
+  for (const std::string& path : m.paths()) TRY(shortEnough("a path", path, kMaxPath));
+  return {};
+}
+Status checkNodes(const auto& m) {
+  TRY(fewEnough("nodes", m.nodes_size(), kMaxMembers));
+  for (const auto& node : m.nodes()) TRY(shortEnough("a name", node.name(), kMaxName));
+  return {};
+}
+}  // namespace
+
+Status validate(const pb::RefreshRequest& m) {
+  return checkPaths(m);
+}
+Status validate(const pb::RefreshReply& m) {
+  return checkNodes(m);
+}
+Status validate(const pb::EvictRequest& m) {
+  return checkPaths(m);
+}
+Status validate(const pb::EvictReply& m) {
+  return checkNodes(m);
+}
+
 pb::Failure toMessage(const Error& error) {
   pb::Failure m;
   m.set_code(static_cast<std::uint32_t>(error.code));

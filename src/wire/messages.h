@@ -34,6 +34,14 @@ Status validate(const pb::HaveRequest& m);
 Status validate(const pb::WhereRequest& m);
 Status validate(const pb::WhereReply& m);
 Status validate(const pb::AddMountRequest& m);
+Status validate(const pb::RefreshRequest& m);
+Status validate(const pb::RefreshReply& m);
+Status validate(const pb::EvictRequest& m);
+Status validate(const pb::EvictReply& m);
+
+// Paths of one request to refresh or to evict: whoever has more asks again.
+constexpr int kMaxPathsPerForget = 4'096;
+constexpr std::size_t kMaxForgetBytes = 512 * kKiB;  // of those paths
 
 // Parses and validates: parse<pb::Hello>(body).
 template <class M>

@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace forebay::wire;
   if (size == 0) return 0;
   const Bytes body = std::as_bytes(std::span(data, size)).subspan(1);
-  switch (data[0] % 14) {
+  switch (data[0] % 18) {
     case 0:
       tryAs<pb::Hello>(body);
       break;
@@ -62,6 +62,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (const auto plan = parse<pb::Plan>(body)) {
         if (fromMessage(toMessage(fromMessage(*plan))) != fromMessage(*plan)) std::abort();
       }
+      break;
+    case 14:
+      tryAs<pb::RefreshRequest>(body);
+      break;
+    case 15:
+      tryAs<pb::RefreshReply>(body);
+      break;
+    case 16:
+      tryAs<pb::EvictRequest>(body);
+      break;
+    case 17:
+      tryAs<pb::EvictReply>(body);
       break;
     default:
       break;

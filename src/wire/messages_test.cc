@@ -105,6 +105,15 @@ TEST(Messages, whoseFieldsCantBeMeantAreRefused) {
   pb::WhereReply where;
   where.add_chunks()->add_holders("a");
   EXPECT_TRUE(refused(where)) << "a holder without bytes";
+  pb::EvictRequest evict;
+  evict.add_paths(std::string(kMaxPath + 1, 'x'));
+  EXPECT_TRUE(refused(evict));
+  pb::RefreshRequest refresh;
+  for (int i = 0; i <= kMaxPathsPerForget; ++i) refresh.add_paths("x");
+  EXPECT_TRUE(refused(refresh));
+  pb::EvictReply evicted;
+  evicted.add_nodes()->set_name(std::string(300, 'x'));
+  EXPECT_TRUE(refused(evicted));
   pb::AddMountRequest mount;
   for (int i = 0; i < 100; ++i) (*mount.mutable_options())[std::to_string(i)] = "x";
   EXPECT_TRUE(refused(mount));
