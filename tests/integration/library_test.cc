@@ -198,6 +198,33 @@ TEST_F(LibraryTest, namesOfTheGreatestLengthAreSplitByTheirBytes) {
   }
 }
 
+TEST_F(LibraryTest, aDirectoryIsListedPageByPageAndForeignCursorsAreRefused) {
+  std::string expected;
+  for (int i = 100; i < 130; ++i) {
+    write("many/" + std::to_string(i), "text");
+    expected += std::to_string(i) + " ";
+  }
+  startCell(2);
+  connect();
+  std::string seen, cursor;
+  do {
+    forebay_page* page = nullptr;
+    ASSERT_EQ(forebay_list(library, "d/many", cursor.c_str(), 7, &page, nullptr, &error), FOREBAY_OK) << error.message;
+    for (std::size_t i = 0; i < forebay_page_count(page); ++i) {
+      forebay_entry entry = {};
+      entry.size = sizeof entry;
+      ASSERT_EQ(forebay_page_entry(page, i, &entry), FOREBAY_OK);
+      seen += std::string(entry.name) + " ";
+    }
+    cursor = forebay_page_cursor(page);
+    forebay_page_free(page);
+  } while (!cursor.empty());
+  EXPECT_EQ(seen, expected);
+  forebay_page* page = nullptr;
+  for (const char* foreign : {"x", "0", "zz", "-1", "ff", "0g"})
+    EXPECT_EQ(forebay_list(library, "d/many", foreign, 7, &page, nullptr, &error), FOREBAY_INVALID_ARGUMENT) << foreign;
+}
+
 TEST_F(LibraryTest, whatIsPrefetchedIsntFetchedAgain) {
   const std::string text = randomText(5'000'000, 4);
   write("f", text);

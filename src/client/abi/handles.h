@@ -65,6 +65,7 @@ struct forebay_object {
 };
 struct forebay_page {
   forebay::client::DirectoryPage page;
+  std::string cursor;  // the page's, as text: the node's word is any bytes
 };
 
 // Completions of calls, until they are drained.

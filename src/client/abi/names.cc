@@ -1,11 +1,13 @@
 #include "client/abi/names.h"
 
 #include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <unordered_map>
 
 #include "base/config_paths.h"
+#include "base/hash.h"
 #include "io/reactor.h"
 #include "wire/read.h"
 
@@ -110,6 +112,20 @@ void set(forebay_attributes& to, std::size_t size, const client::Attributes& fro
 template <class T>
 T& element(T* first, std::size_t stride, std::size_t index) {
   return *reinterpret_cast<T*>(reinterpret_cast<std::byte*>(first) + stride * index);
+}
+
+// A node's cursor is any bytes, C's is text: hexadecimal.
+Result<std::string> cursorOf(std::string_view text) {
+  std::string cursor;
+  for (; text.size() >= 2; text.remove_prefix(2)) {
+    unsigned byte = 0;
+    if (const auto [end, bad] = std::from_chars(text.data(), text.data() + 2, byte, 16);
+        bad != std::errc() || end != text.data() + 2)
+      break;
+    cursor.push_back(static_cast<char>(byte));
+  }
+  if (text.empty()) return cursor;
+  return fail(Code::InvalidArgument, "a cursor that no page of a directory gave: pass forebay_page_cursor() unchanged");
 }
 
 Result<io::Address> addressOf(const forebay_options& options) {
@@ -241,20 +257,22 @@ forebay_code forebay_list(forebay_client* client, const char* directory, const c
   auto name = abi::parseName(directory);
   if (!name) return abi::fill(error, name.error());
   if (page == nullptr) return abi::fill(error, {Code::InvalidArgument, "nowhere to put the page", 0});
+  auto from = abi::cursorOf(cursor == nullptr ? "" : cursor);
+  if (!from) return abi::fill(error, from.error());
   if (name->path.ends_with('/')) name->path.pop_back();
-  return abi::run(client->session, call, error,
-                  [name = std::move(*name), from = std::string(cursor == nullptr ? "" : cursor), max, page](
-                      const abi::Asked& asked, abi::Done done) mutable {
-                    asked.node.list(
-                        std::move(name.mount), std::move(name.path), std::move(from), {.max = max, .raw = false},
-                        asked.deadline,
-                        [page, done = std::move(done)](Result<client::DirectoryPage> result) mutable {
-                          if (!result) return done(fail(result.error()));
-                          *page = new forebay_page{std::move(*result)};
-                          done({});
-                        },
-                        asked.id);
-                  });
+  return abi::run(
+      client->session, call, error,
+      [name = std::move(*name), from = std::move(*from), max, page](const abi::Asked& asked, abi::Done done) mutable {
+        asked.node.list(
+            std::move(name.mount), std::move(name.path), std::move(from), {.max = max, .raw = false}, asked.deadline,
+            [page, done = std::move(done)](Result<client::DirectoryPage> result) mutable {
+              if (!result) return done(fail(result.error()));
+              std::string next = hex(bytesOf(result->next_cursor));
+              *page = new forebay_page{std::move(*result), std::move(next)};
+              done({});
+            },
+            asked.id);
+      });
 }
 
 std::size_t forebay_page_count(const forebay_page* page) {
@@ -273,7 +291,7 @@ forebay_code forebay_page_entry(const forebay_page* page, std::size_t index, for
 }
 
 const char* forebay_page_cursor(const forebay_page* page) {
-  return page->page.next_cursor.c_str();
+  return page->cursor.c_str();
 }
 
 void forebay_page_free(forebay_page* page) {
