@@ -43,7 +43,7 @@ bench: deps  ## measure against what the machine can do (ONLY=name for one): bui
 	@python3 bench/run.py $(if $(ONLY),--only $(ONLY))
 
 format:  ## clang-format on every C++ file
-	@git ls-files -- '*.cc' '*.h' | xargs -r clang-format-19 -i
+	@git ls-files -- '*.cc' '*.h' '*.cpp' '*.hpp' | xargs -r clang-format-19 -i
 
 clean:  ## remove build/ (and nothing else)
 	@rm -rf build

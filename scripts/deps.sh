@@ -13,7 +13,7 @@ build_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 python_packages=(python3-venv python3-dev)
-test_packages=(fuse3 curl procps attr "${python_packages[@]}")
+test_packages=(fuse3 curl procps attr g++ "${python_packages[@]}") # g++: tests/install builds with it as users do
 
 demo_packages=(fuse3) # users who aren't root mount by its helper
 

@@ -8,6 +8,7 @@
 #   tidy      clang-tidy on the files of the last 20 commits, newest first, for at most 5 minutes
 #   tidy_all  clang-tidy on all files (not part of `make test`)
 #   python    the Python package: its wheel over the release build's library, and its tests against a cell of it
+#   install   the client library as users have it: installed, built against outside the tree by g++ and clang, run
 #   e2e       real processes, mounts and object stores, with the programs of that ASan tree
 #
 # Prints minutes per stage and what each counted, then one closing line: "N passed, N failed". Fails if anything did.
@@ -15,7 +16,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-default_stages=(checks asan fuzz tsan tidy python e2e)
+default_stages=(checks asan fuzz tsan tidy python install e2e)
 threaded=(io store reader node frontend)
 fuzz_seconds=${FUZZ_SECONDS:-20}
 jobs=$(nproc)
@@ -127,30 +128,33 @@ tidy() {
 stage_tidy() { tidy --commits 20 --seconds 300; }
 stage_tidy_all() { tidy --all; }
 
-stage_e2e() {
-  check build scripts/build.sh asan || return 1
-  check python scripts/venv.sh || return 1
+# run_pytest PRESET ARGUMENT...: tests of a tree's programs, and what they counted.
+run_pytest() {
   local xml=$results/$stage.xml
   rm -f "$xml"
-  FOREBAY_BIN=$PWD/build/asan/bin nice .venv/bin/python -m pytest tests/e2e tests/fake_origin tests/tools -q \
-    -n "$jobs" --dist worksteal --junitxml "$xml"
+  FOREBAY_BIN=$PWD/build/$1/bin nice .venv/bin/python -m pytest "${@:2}" -q -n "$jobs" --junitxml "$xml"
   local status=$? counted
   counted=$(scripts/count_results.py "$xml") || counted="0 1"
   echo "$counted" >>"$results/$stage.counts"
   return $status
 }
 
+stage_e2e() {
+  check build scripts/build.sh asan || return 1
+  check python scripts/venv.sh || return 1
+  run_pytest asan tests/e2e tests/fake_origin tests/tools --dist worksteal
+}
+
 stage_python() {
   check build scripts/build.sh release forebay forebay_fake_origin forebay_library || return 1
   check wheel scripts/python.sh || return 1
-  local xml=$results/$stage.xml
-  rm -f "$xml"
-  FOREBAY_BIN=$PWD/build/release/bin nice .venv/bin/python -m pytest python/tests -q -n "$jobs" --dist loadfile \
-    --junitxml "$xml"
-  local status=$? counted
-  counted=$(scripts/count_results.py "$xml") || counted="0 1"
-  echo "$counted" >>"$results/$stage.counts"
-  return $status
+  run_pytest release python/tests --dist loadfile
+}
+
+stage_install() {
+  check build scripts/build.sh release forebay forebay_fake_origin forebay_library || return 1
+  check python scripts/venv.sh || return 1
+  run_pytest release tests/install --dist loadgroup
 }
 
 seconds_as_minutes() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
