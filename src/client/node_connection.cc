@@ -114,8 +114,8 @@ void NodeConnection::cancel(CallId call) {
     for (;;) {
       const auto found = std::ranges::find_if(open_, [&](const auto& operation) { return operation->call() == call; });
       if (found == open_.end()) return;
-      const std::shared_ptr<Operation> operation = *found;
-      operation->abort({Code::Cancelled, "the caller cancelled it", 0});
+      Operation& operation = **found;  // keeps itself until it has ended
+      operation.abort({Code::Cancelled, "the caller cancelled it", 0});
     }
   });
 }

@@ -7,7 +7,6 @@ namespace forebay::origin {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 using Texts = std::map<std::string, std::string>;
 using Kind = Identity::Kind;
 
