@@ -38,6 +38,7 @@ class Parser {
     addLs();
     addObjects();
     addLoad();
+    addGet();
     addForget();
     addStatus();
     addConfig();
@@ -195,6 +196,19 @@ class Parser {
     yields(c, load_);
   }
 
+  void addGet() {
+    CLI::App* c = app_.add_subcommand("get", "Copy objects into local files; goes on where it was interrupted");
+    c->add_option("SOURCE", get_.source, "MOUNT/PATH; with -r MOUNT[/PATH]")->required();
+    c->add_option("DEST", get_.destination, "A file or a directory; with -r the directory for what is below SOURCE")
+        ->required();
+    c->add_flag("-r,--recursive", get_.recursive, "Everything below SOURCE");
+    c->add_flag("--overwrite", get_.overwrite, "Replace files that are there and differ");
+    c->add_option("--in-flight", get_.in_flight, "Pieces of 4 MiB at once (default 16)")
+        ->type_name("N")
+        ->check(CLI::Range(1U, 1024U));
+    yields(c, get_);
+  }
+
   void addForget() {
     constexpr const char* kNames = "MOUNT[/PATH]: an object, or a directory and everything below";
     CLI::App* refresh = app_.add_subcommand("refresh", "Ask the origin anew about names, on all nodes");
@@ -258,6 +272,7 @@ class Parser {
   LoadOptions load_;
   StatusOptions status_;
   WhereOptions where_;
+  GetOptions get_;
   RefreshOptions refresh_;
   EvictOptions evict_;
   ConfigCheckOptions check_;

@@ -17,8 +17,8 @@ struct ConfigDocsOptions {};
 struct VersionOptions {};
 
 using Command = std::variant<NodeOptions, MountArguments, UnmountOptions, LsOptions, StatOptions, CatOptions,
-                             LoadOptions, StatusOptions, WhereOptions, RefreshOptions, EvictOptions, ConfigCheckOptions,
-                             ConfigDocsOptions, VersionOptions>;
+                             LoadOptions, StatusOptions, WhereOptions, GetOptions, RefreshOptions, EvictOptions,
+                             ConfigCheckOptions, ConfigDocsOptions, VersionOptions>;
 
 struct Invocation {
   Command command;

@@ -51,6 +51,15 @@ struct WhereOptions {
 };
 int runWhere(Cell& cell, Terminal& terminal, const WhereOptions& options);
 
+struct GetOptions {
+  std::string source;       // MOUNT/PATH
+  std::string destination;  // a file or a directory; with `recursive` a directory, made if need be
+  bool recursive = false;
+  bool overwrite = false;
+  unsigned in_flight = 16;  // pieces at once; one per thread
+};
+int runGet(Cell& cell, Terminal& terminal, const GetOptions& options);
+
 struct RefreshOptions {
   std::vector<std::string> names;
 };

@@ -37,6 +37,7 @@ int dispatch(Terminal& t, const Invocation& call) {
           [&](const LoadOptions& o) { return withCell(t, call, [&](Cell& cell) { return runLoad(cell, t, o); }); },
           [&](const StatusOptions& o) { return withCell(t, call, [&](Cell& cell) { return runStatus(cell, t, o); }); },
           [&](const WhereOptions& o) { return withCell(t, call, [&](Cell& cell) { return runWhere(cell, t, o); }); },
+          [&](const GetOptions& o) { return withCell(t, call, [&](Cell& cell) { return runGet(cell, t, o); }); },
           [&](const RefreshOptions& o) {
             return withCell(t, call, [&](Cell& cell) { return runRefresh(cell, t, o); });
           },

@@ -1,7 +1,6 @@
 """`forebay refresh` and `forebay evict`: a cell forgets what it is told to, and says so node by node."""
 
 import json
-import signal
 
 import pytest
 from harness import data
@@ -66,11 +65,11 @@ def test_a_mount_shows_what_is_new_after_a_refresh(cell):
 def test_a_node_that_says_nothing_is_named_and_the_rest_is_done(cell):
     node, silent = cell.nodes[0], cell.nodes[2]
     node.cli("load", "data")
-    silent.process.popen.send_signal(signal.SIGSTOP)
+    silent.process.pause()
     try:
         done = node.cli("--timeout", "4s", "evict", "data", "--json", check=False)
     finally:
-        silent.process.popen.send_signal(signal.SIGCONT)
+        silent.process.resume()
     assert done.returncode == 6, done.stderr
     assert b"node-3" in done.stderr
     states = {row["node"]: row["state"] for row in json.loads(done.stdout)}
