@@ -83,7 +83,9 @@ def test_the_timeout_ends_a_call(world):
 def test_ctrl_c_ends_a_call(world):
     world.origin.add("data", ("stuck", MIB))
     world.origin.fault("hang", name="data/stuck")
-    script = "import forebay; c = forebay.connect(); print('go', flush=True); c.read('data/stuck')"
+    # Shells start what runs in the background with SIGINT ignored, and Python then leaves it so.
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    script += "import forebay; c = forebay.connect(); print('go', flush=True); c.read('data/stuck')"
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert child.stdout.readline() == b"go\n"
