@@ -37,6 +37,9 @@ class Cell {
   virtual Result<client::DirectoryPage> list(const ObjectName& directory, const std::string& cursor, bool raw) = 0;
 
   // Bytes [offset, offset + into.size()) of the plan's version, cut at its end; how many.
+  // The same of what the origin has now, raw, with checksums where it gives them, whatever the cell knows.
+  virtual Result<client::DirectoryPage> listOrigin(const ObjectName& directory, const std::string& cursor) = 0;
+
   virtual Result<std::size_t> read(const std::string& mount, const core::Plan& plan, std::uint64_t offset,
                                    MutableBytes into) = 0;
 

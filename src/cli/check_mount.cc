@@ -51,6 +51,7 @@ Status refuseForNamed(const MountArguments& a) {
       {"--name", !a.name.empty()},
       {"--memory", !a.memory.empty()},
       {"--consistency", !a.consistency.empty()},
+      {"--manifest", !a.manifest.empty()},
       {"--region", !a.region.empty()},
       {"--chunk-size", !a.chunk_size.empty()},
       {"--proxy", !a.proxy.empty()},
@@ -131,6 +132,20 @@ Status readWay(const MountArguments& a, origin::OriginConfig& origin) {
   return {};
 }
 
+Status readManifest(const MountArguments& a, node::MountConfig& mount) {
+  const bool frozen = mount.consistency.kind == node::Consistency::Kind::Frozen;
+  if (frozen && a.manifest.empty())
+    return fail(Code::InvalidArgument, "--consistency frozen needs --manifest FILE, which `forebay freeze` writes");
+  if (!frozen && !a.manifest.empty())
+    return fail(Code::InvalidArgument, "--manifest is for --consistency frozen only");
+  if (!frozen) return {};
+  std::array<char, PATH_MAX> resolved{};
+  if (::access(a.manifest.c_str(), R_OK) != 0 || ::realpath(a.manifest.c_str(), resolved.data()) == nullptr)
+    return failErrno(fmt::format("--manifest {}", printable(a.manifest)), errno);
+  mount.manifest = resolved.data();  // the node may run in another directory
+  return {};
+}
+
 Result<node::MountConfig> readMade(const MountArguments& a) {
   node::MountConfig mount;
   mount.url = TRY(origin::parseUrl(a.source));
@@ -143,6 +158,7 @@ Result<node::MountConfig> readMade(const MountArguments& a) {
     if (!consistency) return wrong("--consistency", a.consistency, consistency.error().message);
     mount.consistency = *consistency;
   }
+  TRY(readManifest(a, mount));
   if (!a.chunk_size.empty()) {
     const auto size = TRY(readKey("--chunk-size", "mount", "chunk_size", a.chunk_size));
     mount.chunk_bits = static_cast<std::uint32_t>(std::countr_zero(std::get<std::uint64_t>(size)));

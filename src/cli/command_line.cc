@@ -41,6 +41,7 @@ class Parser {
     addGet();
     addForget();
     addStatus();
+    addFreeze();
     addConfig();
     app_.add_subcommand("version", "Print the version")->callback([this] { made_.command = VersionOptions{}; });
     app_.footer(kExamples);  // last: commands would take it over
@@ -133,7 +134,8 @@ class Parser {
     };
     option("--name", mount_.name, "What the mount is called (default: from the URL)", "NAME");
     option("--memory", mount_.memory, "Cap of the node inside (default 25%)", "SIZE|PERCENT");
-    option("--consistency", mount_.consistency, "bounded:DURATION (default bounded:30s) or open", "HOW");
+    option("--consistency", mount_.consistency, "bounded:DURATION (default bounded:30s), open, or frozen", "HOW");
+    option("--manifest", mount_.manifest, "Of a frozen mount: what `forebay freeze` wrote", "FILE");
     option("--chunk-size", mount_.chunk_size, "Unit of caching (default 8MiB)", "SIZE");
     option("--endpoint", mount_.endpoint, "Address of a compatible service", "URL");
     option("--region", mount_.region, "S3: the bucket's region", "NAME");
@@ -232,6 +234,14 @@ class Parser {
     CLI::App* check = c->add_subcommand("check", "Say what is wrong with a file, and what is in force");
     check->add_option("FILE", check_.file, "Configuration file")->required();
     check->add_option("--set", check_.sets, "Override a key, as for `node`")
+  void addFreeze() {
+    CLI::App* c = app_.add_subcommand("freeze", "Write the manifest of what is at a mount's origin now");
+    c->add_option("MOUNT", freeze_.mount, "A mount of the node")->required();
+    c->add_option("-o,--output", freeze_.file, "Where to, instead of stdout; the file appears once it is whole")
+        ->type_name("FILE");
+    yields(c, freeze_);
+  }
+
         ->type_name("KEY=VALUE")
         ->expected(1)
         ->take_all();
@@ -279,6 +289,7 @@ class Parser {
 };
 
 }  // namespace
+  FreezeOptions freeze_;
 
 std::variant<Invocation, Answer> parseCommandLine(std::vector<std::string> arguments) {
   return Parser().parse(std::move(arguments));

@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "cli/commands.h"
+#include "cli/freeze.h"
 #include "cli/run_mount.h"
 #include "cli/run_node.h"
 
@@ -18,7 +19,7 @@ struct VersionOptions {};
 
 using Command = std::variant<NodeOptions, MountArguments, UnmountOptions, LsOptions, StatOptions, CatOptions,
                              LoadOptions, StatusOptions, WhereOptions, GetOptions, RefreshOptions, EvictOptions,
-                             ConfigCheckOptions, ConfigDocsOptions, VersionOptions>;
+                             ConfigCheckOptions, ConfigDocsOptions, VersionOptions, FreezeOptions>;
 
 struct Invocation {
   Command command;

@@ -150,7 +150,10 @@ TEST_F(CheckMount, aMistakeNamesItsFlag) {
   EXPECT_THAT(complaint({.source = "gs://x"}), HasSubstr("az://ACCOUNT/CONTAINER"));
   EXPECT_THAT(complaint({.source = "s3://bucket", .name = "A"}), HasSubstr("--name A: must be"));
   EXPECT_THAT(complaint({.source = "s3://bucket", .memory = "1MiB"}), HasSubstr("--memory 1MiB: must be"));
-  EXPECT_THAT(complaint({.source = "s3://bucket", .consistency = "frozen"}), HasSubstr("not in this version"));
+  EXPECT_THAT(complaint({.source = "s3://bucket", .consistency = "frozen"}), HasSubstr("needs --manifest"));
+  EXPECT_THAT(complaint({.source = "s3://bucket", .manifest = "/m"}), HasSubstr("--consistency frozen only"));
+  EXPECT_THAT(complaint({.source = "s3://bucket", .consistency = "frozen", .manifest = "/no/such"}),
+              HasSubstr("--manifest /no/such: No such file"));
   EXPECT_THAT(complaint({.source = "s3://bucket", .chunk_size = "3MiB"}), HasSubstr("--chunk-size 3MiB: must be"));
   EXPECT_THAT(complaint({.source = "s3://bucket", .endpoint = "http://h/?q"}), HasSubstr("--endpoint"));
   EXPECT_THAT(complaint({.source = "s3://bucket", .ca_file = "/no/such"}), HasSubstr("--ca-file /no/such"));

@@ -23,6 +23,12 @@ class NodeCell : public Cell {
       node_->list(directory.mount, directory.path, cursor, {.max = 0, .raw = raw}, deadline(), std::move(done));
     });
   }
+  Result<client::DirectoryPage> listOrigin(const ObjectName& directory, const std::string& cursor) override {
+    return client::wait<client::DirectoryPage>([&](auto done) {
+      node_->list(directory.mount, directory.path, cursor, {.max = 0, .raw = true, .from_origin = true}, deadline(),
+                  std::move(done));
+    });
+  }
   Result<std::size_t> read(const std::string&, const core::Plan& plan, std::uint64_t offset,
                            MutableBytes into) override {
     return client::wait<std::size_t>([&](auto done) { node_->read(plan, offset, into, deadline(), std::move(done)); });

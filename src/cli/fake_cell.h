@@ -20,6 +20,9 @@ class FakeCell : public Cell {
   std::size_t page = 2;                        // entries per page of a listing
   std::uint32_t chunk_bits = core::kMinChunkBits;
   wire::pb::StatusReply status_reply;
+  std::optional<std::map<std::string, std::string>> origin_objects;
+  std::uint32_t nodes = 3;
+  std::map<core::NodeId, std::string> silent_nodes;
   wire::pb::RefreshReply refresh_reply;
   wire::pb::EvictReply evict_reply;
 
@@ -61,6 +64,15 @@ class FakeCell : public Cell {
       }
       made.entries.push_back(at->second);
     }
+    return made;
+  }
+
+  // Of `origin_objects`, where a test gives them: what was changed behind the cell's back.
+  Result<client::DirectoryPage> listOrigin(const ObjectName& directory, const std::string& cursor) override {
+    if (!origin_objects) return list(directory, cursor, true);
+    std::swap(objects, *origin_objects);
+    auto made = list(directory, cursor, true);
+    std::swap(objects, *origin_objects);
     return made;
   }
 

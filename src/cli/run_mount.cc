@@ -138,10 +138,17 @@ fuse::Options fuseOptions(const MountOptions& options, const Served& served) {
   fuse::Options to;
   to.mount_point = options.directory;
   to.name = served.url;
-  if (served.consistency.kind == node::Consistency::Kind::Open)
-    to.consistency = {.kind = fuse::Consistency::Kind::Open};
-  else
-    to.consistency = {.kind = fuse::Consistency::Kind::Bounded, .bound = served.consistency.bound};
+  switch (served.consistency.kind) {
+    case node::Consistency::Kind::Frozen:
+      to.consistency = {.kind = fuse::Consistency::Kind::Frozen};
+      break;
+    case node::Consistency::Kind::Open:
+      to.consistency = {.kind = fuse::Consistency::Kind::Open};
+      break;
+    case node::Consistency::Kind::Bounded:
+      to.consistency = {.kind = fuse::Consistency::Kind::Bounded, .bound = served.consistency.bound};
+      break;
+  }
   if (options.uid) to.uid = *options.uid;
   if (options.gid) to.gid = *options.gid;
   if (options.umask) to.umask = *options.umask;

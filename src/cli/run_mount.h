@@ -19,7 +19,7 @@ namespace forebay::cli {
 
 // What was typed.
 struct MountArguments {
-  std::string source, directory, name, memory, consistency, chunk_size;
+  std::string source, directory, name, memory, consistency, manifest, chunk_size;
   std::string endpoint, region, ca_file, proxy, account_key_file, sas_token_file;
   bool anonymous = false;
   std::optional<bool> path_style;

@@ -99,8 +99,29 @@ void mountsTable(Terminal& terminal, const StatusReply& reply) {
   table.finish();
 }
 
-void notes(Terminal& terminal, const StatusReply& reply) {
+// One line for each manifest that a mount is served from: one, unless nodes disagree.
+std::string manifests(const StatusReply& reply) {
+  std::map<std::pair<std::string, std::string>, std::pair<const MountStatus*, std::size_t>> known;
+  for (const NodeStatus& node : reply.nodes()) {
+    for (const MountStatus& mount : node.mounts()) {
+      if (mount.manifest_digest().empty()) continue;
+      auto& [first, nodes] = known[{mount.name(), mount.manifest_digest()}];
+      if (first == nullptr) first = &mount;
+      ++nodes;
+    }
+  }
   std::string lines;
+  for (const auto& [key, entry] : known) {
+    const auto& [mount, nodes] = entry;
+    lines += fmt::format("{} is frozen as of {}: {} objects, {}, on {} node{}\n", key.first,
+                         printable(mount->manifest_made()), humanCount(mount->manifest_objects()), key.second,
+                         humanCount(nodes), nodes == 1 ? "" : "s");
+  }
+  return lines;
+}
+
+void notes(Terminal& terminal, const StatusReply& reply) {
+  std::string lines = manifests(reply);
   for (const NodeStatus& node : reply.nodes()) {
     for (const std::string& note : node.notes()) lines += fmt::format("{}: {}\n", node.name(), printable(note));
     if (node.bad_frames() != 0) {

@@ -23,7 +23,13 @@ void mountJson(JsonWriter& json, const wire::pb::MountStatus& mount) {
   json.field("origin_heads", mount.origin_heads()).field("origin_lists", mount.origin_lists());
   json.field("origin_retries", mount.origin_retries()).field("origin_errors", mount.origin_errors());
   json.field("hidden_names", mount.hidden_names()).field("peer_bytes", mount.peer_bytes());
-  json.field("direct_bytes", mount.direct_bytes()).endObject();
+  json.field("direct_bytes", mount.direct_bytes());
+  if (!mount.manifest_digest().empty())
+    json.field("manifest_digest", mount.manifest_digest())
+        .field("manifest_objects", mount.manifest_objects())
+        .field("manifest_made", mount.manifest_made());
+  if (!mount.refusal().empty()) json.field("refusal", mount.refusal());
+  json.endObject();
 }
 
 void nodeJson(JsonWriter& json, const wire::pb::NodeStatus& node) {

@@ -21,6 +21,9 @@ class TreeWalk {
   struct Options {
     bool raw = false;
     bool recursive = true;
+    // What is there now, raw, in the order of the whole names' bytes, with all that is below a directory at the place
+    // of its name and a '/' ("a-b" comes before "a/b"), whichever order the origin lists in. Recursive.
+    bool from_origin = false;
   };
   struct Step {
     ObjectName name;               // of the entry; of an error: of the directory
@@ -39,7 +42,12 @@ class TreeWalk {
     client::DirectoryPage page;
     std::size_t index = 0;
     bool started = false;
+    // from_origin: directories that were listed, and whose place hasn't come. Each is the beginning of the next name,
+    // so they are few.
+    std::vector<client::DirectoryEntry> held;
   };
+  std::optional<client::DirectoryEntry> take(Level& level) const;
+  Step enter(client::DirectoryEntry entry);
   Status load(Level& level);
 
   Cell& cell_;

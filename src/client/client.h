@@ -34,6 +34,7 @@ struct DirectoryEntry {
   std::uint64_t size = 0;
   std::string version;
   std::int64_t mtime_ns = 0;
+  std::string md5;  // 16 bytes, of a listing from the origin that gives it; else empty
 };
 struct DirectoryPage {
   std::vector<DirectoryEntry> entries;  // sorted by name; '.' and '..' are not among them

@@ -66,7 +66,8 @@ DirectoryPage pageOf(wire::pb::ListReply& reply) {
                             .directory = e.directory(),
                             .size = e.size(),
                             .version = std::move(*e.mutable_version()),
-                            .mtime_ns = e.mtime_ns()});
+                            .mtime_ns = e.mtime_ns(),
+                            .md5 = std::move(*e.mutable_md5())});
   return page;
 }
 
@@ -144,6 +145,7 @@ void NodeClient::list(std::string mount, std::string path, std::string cursor, L
   request.set_cursor(std::move(cursor));
   request.set_max_entries(options.max);
   request.set_raw(options.raw);
+  request.set_from_origin(options.from_origin);
   request.set_relay(true);
   ask(
       *connection_, wire::MessageType::ListRequest, std::move(request), deadline,

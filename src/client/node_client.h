@@ -31,6 +31,8 @@ struct ResolveOptions {
 struct ListOptions {
   std::uint32_t max = 0;  // names of a page; 0: the node's choice
   bool raw = false;       // as the origin has them
+  // What the origin has now, raw, with checksums where it gives them: asked for this page alone, whatever is known.
+  bool from_origin = false;
 };
 
 // Names one call, so that it can be cancelled. 0: nobody will.

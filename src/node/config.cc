@@ -199,6 +199,7 @@ class Loader {
     } else {
       problem(section, "consistency", consistency.error().message);
     }
+    readManifest(section, mount);
     mount.chunk_bits = static_cast<std::uint32_t>(std::countr_zero(section.integer("chunk_size")));
     mount.read_copies = static_cast<std::uint32_t>(section.integer("read_copies"));
     mount.keep_remote =
@@ -207,6 +208,21 @@ class Loader {
     checkSecret(section, mount.secret);
     readOrigin(section, mount);
     loaded_.node.mounts.push_back(std::move(mount));
+  }
+
+  void readManifest(const Section& section, MountConfig& mount) {
+    mount.manifest = path(section.text("manifest"));
+    const bool frozen = mount.consistency.kind == Consistency::Kind::Frozen;
+    if (frozen && mount.manifest.empty()) {
+      problem(section, "manifest",
+              fmt::format("missing: a frozen mount needs one. `forebay freeze {} > FILE` writes it, while the mount is "
+                          "bounded or open",
+                          mount.name));
+    } else if (!frozen && !mount.manifest.empty()) {
+      problem(section, "manifest", "is for consistency = \"frozen\" only");
+    } else if (frozen && ::access(mount.manifest.c_str(), R_OK) != 0) {
+      problem(section, "manifest", failErrno(fmt::format("read {}", mount.manifest), errno).error().message);
+    }
   }
 
   void checkSecret(const Section& section, const Secret& secret) {
@@ -359,13 +375,11 @@ std::string_view keepRemoteName(KeepRemote keep) {
 
 Result<Consistency> Consistency::parse(std::string_view text) {
   if (text == "open") return Consistency{.kind = Kind::Open, .bound = Duration{0}};
-  if (text == "frozen") {
-    return fail(Code::Unsupported, "\"frozen\" is not in this version of Forebay; write bounded:DURATION or open");
-  }
+  if (text == "frozen") return Consistency{.kind = Kind::Frozen, .bound = Duration{0}};
   constexpr std::string_view kBounded = "bounded:";
   const auto bound = text.starts_with(kBounded) ? config::parseDuration(text.substr(kBounded.size()))
                                                 : Result<Duration>(fail(Code::InvalidArgument, ""));
-  if (!bound) return fail(Code::InvalidArgument, "must be bounded:DURATION, such as \"bounded:30s\", or \"open\"");
+  if (!bound) return fail(Code::InvalidArgument, "must be bounded:DURATION, such as \"bounded:30s\", or \"open\", or \"frozen\"");
   if (*bound < 1s || *bound > std::chrono::hours(24 * 365)) {
     return fail(Code::InvalidArgument, "the bound must be from 1s to 365d; for less there is \"open\"");
   }
@@ -373,6 +387,7 @@ Result<Consistency> Consistency::parse(std::string_view text) {
 }
 
 std::string Consistency::text() const {
+  if (kind == Kind::Frozen) return "frozen";
   return kind == Kind::Open ? "open" : fmt::format("bounded:{}", config::durationText(bound));
 }
 

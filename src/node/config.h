@@ -30,11 +30,11 @@ enum class MountClass : std::uint8_t { Dataset, Hot };
 std::string_view className(MountClass mount_class);
 
 struct Consistency {
-  enum class Kind : std::uint8_t { Bounded, Open };
+  enum class Kind : std::uint8_t { Bounded, Open, Frozen };
   Kind kind = Kind::Bounded;
   Duration bound = 30s;  // how old a name may be on a bounded mount
 
-  // "bounded:30s", "open". Unsupported for "frozen", which needs a manifest of a later version.
+  // "bounded:30s", "open", "frozen" (which goes with a manifest).
   static Result<Consistency> parse(std::string_view text);
   std::string text() const;
   bool operator==(const Consistency&) const = default;
@@ -52,6 +52,7 @@ struct MountConfig {
   Duration request_timeout = 60s;  // of one call to the origin, with all its retries
   MountClass mount_class = MountClass::Dataset;
   Consistency consistency;
+  std::string manifest;  // file of a frozen mount (node/manifest.h), an absolute path; empty for others
   std::uint32_t chunk_bits = core::kDefaultChunkBits;
   std::uint32_t read_copies = 1;
   KeepRemote keep_remote = KeepRemote::Hot;

@@ -135,8 +135,13 @@ std::vector<Key> mountKeys() {
       {.name = "consistency",
        .initial = "bounded:30s",
        .effect = "How soon a change at the origin is seen. `bounded:DURATION`: after at most that long. `open`: at the "
-                 "next open. `frozen` is not in this version.",
-       .form = "bounded:DURATION or open"},
+                 "next open. `frozen`: never; what there is stands in `manifest`, and an object that changed or "
+                 "vanished since is an error, never a mix.",
+       .form = "bounded:DURATION, open or frozen"},
+      {.name = "manifest",
+       .effect = "Of a `frozen` mount: the file that `forebay freeze` wrote. The same file on every node of a cell; a "
+                 "node whose file differs from the others' refuses the mount.",
+       .form = "a path"},
       {.name = "chunk_size",
        .type = Type::Size,
        .initial = "8MiB",

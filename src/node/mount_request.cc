@@ -26,6 +26,7 @@ wire::pb::AddMountRequest toRequest(const MountConfig& mount) {
   say("max_concurrent", std::to_string(mount.origin.max_concurrent));
   say("class", std::string(className(mount.mount_class)));
   say("consistency", mount.consistency.text());
+  say("manifest", mount.manifest);
   say("chunk_bits", std::to_string(mount.chunk_bits));
   if (mount.origin.credential != origin::CredentialChoice::Auto)
     say("credential", std::string(choiceName(mount.origin.credential)));
@@ -78,6 +79,8 @@ Status setOption(MountConfig& mount, const std::string& key, const std::string& 
     mount.mount_class = value == className(MountClass::Hot) ? MountClass::Hot : MountClass::Dataset;
   } else if (key == "consistency") {
     mount.consistency = TRY(Consistency::parse(value));
+  } else if (key == "manifest") {
+    mount.manifest = value;
   } else if (key == "chunk_bits") {
     mount.chunk_bits = TRY(number(key, value, core::kMinChunkBits, core::kMaxChunkBits));
   } else if (key == "credential") {
@@ -107,6 +110,10 @@ Result<MountConfig> fromRequest(const wire::pb::AddMountRequest& request) {
     return fail(Code::InvalidArgument, fmt::format("{:?} is no name for a mount", mount.name));
   mount.url = TRY(origin::parseUrl(request.url()));
   for (const auto& [key, value] : request.options()) TRY(setOption(mount, key, value));
+  if ((mount.consistency.kind == Consistency::Kind::Frozen) == mount.manifest.empty())
+    return fail(Code::InvalidArgument, "a frozen mount and a manifest go together");
+  if (!mount.manifest.empty() && mount.manifest.front() != '/')
+    return fail(Code::InvalidArgument, fmt::format("manifest {:?}: must be an absolute path", mount.manifest));
   const auto secret = [&](const char* key) {
     auto known = request.credentials().find(key);
     return known == request.credentials().end() ? std::string() : known->second;

@@ -5,10 +5,19 @@
 namespace forebay::node {
 
 Duration timeToLive(const Consistency& consistency) {
-  return consistency.kind == Consistency::Kind::Open ? Duration(1s) : consistency.bound;
+  switch (consistency.kind) {
+    case Consistency::Kind::Frozen:
+      return Duration::max();
+    case Consistency::Kind::Open:
+      return 1s;
+    case Consistency::Kind::Bounded:
+      break;
+  }
+  return consistency.bound;
 }
 
 Duration absentTimeToLive(const Consistency& consistency) {
+  if (consistency.kind == Consistency::Kind::Frozen) return timeToLive(consistency);
   return std::min(timeToLive(consistency), Duration(5s));
 }
 

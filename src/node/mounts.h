@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,12 +18,14 @@
 #include "base/time.h"
 #include "core/types.h"
 #include "node/config.h"
+#include "node/frozen_origin.h"
+#include "node/manifest.h"
 #include "origin/origin.h"
 
 namespace forebay::node {
 
 // How long an answer about a name may be used, counted from the moment that the origin was asked. On `open` mounts each
-// open asks the origin, so only what is looked at in between is that old.
+// open asks the origin, so only what is looked at in between is that old; on `frozen` ones it holds for ever.
 Duration timeToLive(const Consistency& consistency);
 // Of "nothing there": a name may appear, so wait less for it than for a change of what is known.
 Duration absentTimeToLive(const Consistency& consistency);
@@ -55,9 +58,15 @@ struct Mount {
   std::unique_ptr<origin::OriginMetrics> origin_metrics;
   std::unique_ptr<MountMetrics> metrics;
   std::unique_ptr<origin::Origin> origin;
-  bool said_hidden = false;  // hidden names are logged once
-  bool offered = true;       // false: its origin hasn't answered yet, and if it doesn't, the mount goes again
+  std::shared_ptr<const Manifest> manifest;  // of a frozen mount: its names; null for others
+  std::optional<Error> refusal;              // why nothing is said about its names; of a frozen mount
+  bool said_hidden = false;                  // hidden names are logged once
+  bool offered = true;  // false: its origin hasn't answered yet, and if it doesn't, the mount goes again
 
+  // Where its bytes live for good, also where its names come from a manifest: to list what is there now.
+  origin::Origin& source() const {
+    return manifest != nullptr ? static_cast<FrozenOrigin&>(*origin).source() : *origin;
+  }
   Duration ttl() const { return timeToLive(consistency); }
   Duration absentTtl() const { return absentTimeToLive(consistency); }
   core::Plan plan(std::string path, const origin::ObjectInfo& info) const;

@@ -106,6 +106,7 @@ void NameService::deliver(Pages::Outcome outcome, const Error* error, Source sou
 
 void NameService::resolve(Mount& mount, std::string path, ResolveOptions options, TimePoint deadline,
                           Callback<Resolved> done) {
+  if (mount.refusal) return done(fail(*mount.refusal));
   if (path.size() > wire::kMaxPath)
     return done(
         fail(Code::NotFound, fmt::format("a name of {} bytes: names have at most {}", path.size(), wire::kMaxPath)));
@@ -127,7 +128,10 @@ void NameService::resolve(Mount& mount, std::string path, ResolveOptions options
 }
 
 void NameService::fetchName(const NameKey& key, Source source) {
-  if (source.ask_owner && !owner(mountOf(key.mount), key.path))
+  const Mount& mount = mountOf(key.mount);
+  if (mount.manifest != nullptr)  // it has all answers, and reads bring the bytes
+    nameFromOrigin(key);
+  else if (source.ask_owner && !owner(mount, key.path))
     nameFromOwner(key, source);
   else
     nameFromOrigin(key, source.fill_up_to);
@@ -356,6 +360,7 @@ std::size_t NameService::refresh(core::MountId mount, const std::string& path) {
 
 void NameService::list(Mount& mount, std::string path, const std::string& cursor, std::uint32_t max, bool raw,
                        bool ask_owner, TimePoint deadline, Callback<Listed> done) {
+  if (mount.refusal) return done(fail(*mount.refusal));
   if (!raw && !posixPath(path))
     return done(fail(Code::NotFound, fmt::format("{:?}: a mount can't hold such a directory", path)));
   auto at = ViewCursor::decode(cursor);
@@ -404,7 +409,8 @@ NameService::Listed NameService::viewed(View view, const PageFound& found) {
 }
 
 void NameService::fetchPage(const PageKey& key, Source source) {
-  if (source.ask_owner && !owner(mountOf(key.mount), key.path))
+  const Mount& mount = mountOf(key.mount);
+  if (mount.manifest == nullptr && source.ask_owner && !owner(mount, key.path))
     pageFromOwner(key);
   else
     pageFromOrigin(key, kPageNames);

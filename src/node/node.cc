@@ -13,6 +13,7 @@
 #include "io/server.h"
 #include "io/worker_pool.h"
 #include "node/chunks.h"
+#include "node/manifest_agreement.h"
 #include "node/mount_request.h"
 #include "node/mounts.h"
 #include "node/names.h"
@@ -28,6 +29,7 @@ constexpr Duration kProbeAgain = 5s;  // after a failure; one cheap request each
 constexpr const char* kNotAnsweredYet = "its origin hasn't answered yet";
 constexpr unsigned kFileThreads = 4;  // for directory origins and name resolution
 constexpr std::size_t kMaxFileWork = 4'096;
+constexpr std::size_t kMaxLateManifest = 8 * kMiB;  // of memory for one that comes while the node runs: from the reserve
 constexpr std::uint64_t kMinChunks = 4;  // of an arena: one being filled, one passing through, and something kept
 
 // How the memory cap is divided. The reserve holds what isn't counted one by one: the process itself, connections'
@@ -36,14 +38,16 @@ struct Budget {
   std::uint64_t arena = 0;
   std::size_t names = 0;  // of each of the two caches of names
 };
-Result<Budget> divide(std::uint64_t memory) {
+Result<Budget> divide(std::uint64_t memory, std::size_t manifests) {
   Budget budget;
   budget.names = static_cast<std::size_t>(std::min<std::uint64_t>(memory / 32, 64 * kMiB));
   const std::uint64_t reserve = std::max<std::uint64_t>(64 * kMiB, memory / 8);
-  const std::uint64_t others = reserve + 2 * budget.names;
+  const std::uint64_t others = reserve + 2 * budget.names + manifests;
   if (memory < others + store::kMinArena)
-    return fail(Code::InvalidArgument, fmt::format("node.memory is {} MiB: at least {} MiB are needed", memory / kMiB,
-                                                   (others + store::kMinArena) / kMiB + 1));
+    return fail(Code::InvalidArgument,
+                fmt::format("node.memory is {} MiB: at least {} MiB are needed{}", memory / kMiB,
+                            (others + store::kMinArena) / kMiB + 1,
+                            manifests < kMiB ? "" : fmt::format(", {} MiB of them for manifests", manifests / kMiB)));
   budget.arena = roundDown(memory - others, 2 * kMiB);
   return budget;
 }
@@ -62,6 +66,19 @@ std::vector<core::Member> membersOf(const NodeConfig& config) {
   return members;
 }
 
+using SharedManifest = std::shared_ptr<const Manifest>;
+
+// What a mount needs of the manifest that its configuration names; null for a mount that isn't frozen.
+Result<SharedManifest> manifestOf(const MountConfig& config) {
+  if (config.manifest.empty()) return SharedManifest();
+  SharedManifest manifest = TRY(Manifest::load(config.manifest));
+  if (manifest->url() != config.url.text())
+    return fail(Code::InvalidArgument,
+                fmt::format("mount {}: manifest {} was made of {}, the mount's url is {}", config.name, config.manifest,
+                            manifest->url(), config.url.text()));
+  return manifest;
+}
+
 core::CachePolicy policyOf(MountClass mount_class) {
   return {.cls = mount_class == MountClass::Hot ? core::CacheClass::Hot : core::CacheClass::Dataset};
 }
@@ -76,8 +93,10 @@ class Node::Impl {
   Status startServices(const Budget& budget);
   Status listen();
 
-  Result<Mount*> makeMount(MountConfig config);
+  Result<Mount*> makeMount(MountConfig config, SharedManifest manifest);
   void addMount(MountConfig config, std::move_only_function<void(Status)> done);
+  void addFrozenMount(MountConfig config, std::move_only_function<void(Status)> done);
+  void addLoadedMount(MountConfig config, SharedManifest manifest, std::move_only_function<void(Status)> done);
   void verdict(core::MountId id, const Status& status);
   void addMountRequest(const wire::pb::AddMountRequest& request,
                        std::move_only_function<void(Result<std::string>)> done);
@@ -104,6 +123,7 @@ class Node::Impl {
   std::unique_ptr<core::ChunkServer> cell_;
   std::unique_ptr<reader::Channels> channels_;
   std::unique_ptr<Openings> openings_;
+  std::unique_ptr<ManifestAgreement> agreement_;
   std::unique_ptr<NameService> names_;
   std::unique_ptr<ChunkService> chunks_;
   std::unique_ptr<Requests> requests_;
@@ -120,6 +140,7 @@ Node::Impl::~Impl() {
   server_.reset();
   requests_.reset();
   chunks_.reset();
+  agreement_.reset();
   names_.reset();
   openings_.reset();
   channels_.reset();
@@ -128,7 +149,13 @@ Node::Impl::~Impl() {
 }
 
 Status Node::Impl::start() {
-  const Budget budget = TRY(divide(config_.memory_bytes));
+  std::vector<SharedManifest> manifests;  // by mount
+  std::size_t manifest_bytes = 0;
+  for (const MountConfig& mount : config_.mounts) {
+    manifests.push_back(TRY(manifestOf(mount)));
+    if (manifests.back() != nullptr) manifest_bytes += manifests.back()->memoryBytes();
+  }
+  const Budget budget = TRY(divide(config_.memory_bytes, manifest_bytes));
   TRY(config::preparePrivateDir(config_.run_dir));
   reactor_ = TRY(io::Reactor::create());
   http_ = TRY(io::HttpClient::create(*reactor_, {}));
@@ -143,11 +170,13 @@ Status Node::Impl::start() {
     log::info("node", "the arena lives in memfds alone: {}", directory.error().message);
   arena_ = TRY(store::Arena::create(std::move(options), metrics_));
   TRY(startServices(budget));
-  for (MountConfig& mount : config_.mounts) {
+  for (std::size_t i = 0; i < config_.mounts.size(); ++i) {
+    MountConfig& mount = config_.mounts[i];
     TRY(origin::fillFromEnvironment(mount.url, mount.origin, origin::Environment::ofProcess()));
-    Mount* made = TRY(makeMount(std::move(mount)));
+    Mount* made = TRY(makeMount(std::move(mount), std::move(manifests[i])));
     reactor_->post([this, made] { probeUntilWell(*made); });
   }
+  agreement_->start();
   return listen();
 }
 
@@ -170,6 +199,12 @@ Status Node::Impl::startServices(const Budget& budget) {
   channel.resolver = pool_.get();
   channels_ = std::make_unique<reader::Channels>(*reactor_, channel);
   const auto pull = [this](core::NodeId from, std::uint64_t version) { pullMap(from, version); };
+  agreement_ = std::make_unique<ManifestAgreement>(ManifestAgreement::Deps{.reactor = *reactor_,
+                                                                           .self = self_,
+                                                                           .cell = *cell_,
+                                                                           .channels = *channels_,
+                                                                           .mounts = mounts_,
+                                                                           .seed = systemRandom()});
   openings_ = std::make_unique<Openings>(self_, *cell_, *arena_);
   names_ = std::make_unique<NameService>(NameService::Deps{.reactor = *reactor_,
                                                            .self = self_,
@@ -225,7 +260,7 @@ Status Node::Impl::listen() {
 
 // ---- mounts ----
 
-Result<Mount*> Node::Impl::makeMount(MountConfig config) {
+Result<Mount*> Node::Impl::makeMount(MountConfig config, SharedManifest manifest) {
   const std::uint64_t chunk_size = std::uint64_t{1} << config.chunk_bits;
   if (arena_->capacityBytes() < kMinChunks * chunk_size)
     return fail(
@@ -255,6 +290,12 @@ Result<Mount*> Node::Impl::makeMount(MountConfig config) {
   mount->origin_metrics = std::make_unique<origin::OriginMetrics>(metrics_, mount->name);
   mount->metrics = std::make_unique<MountMetrics>(metrics_, mount->name);
   mount->origin = TRY(origin::makeOrigin(config.url, config.origin, *reactor_, *http_, *pool_, *mount->origin_metrics));
+  if (manifest != nullptr) {
+    mount->origin = std::make_unique<FrozenOrigin>(std::move(mount->origin), manifest, *reactor_, *pool_);
+    log::info("mount", "{}: frozen, {} objects from {} ({})", mount->name, manifest->count(), manifest->file(),
+              manifest->digest());
+    mount->manifest = std::move(manifest);
+  }
   Mount* made = TRY(mounts_.add(std::move(mount)));
   if (Status known = arena_->addMount(made->id, policyOf(made->mount_class)); !known) {
     mounts_.remove(made->id);
@@ -294,7 +335,41 @@ void Node::Impl::addMount(MountConfig config, std::move_only_function<void(Statu
   if (cell_->map().members().size() > 1)
     return done(fail(Code::InvalidArgument,
                      "this node belongs to a cell of several: a mount must be in the configuration of all of them"));
+  if (!config.manifest.empty()) return addFrozenMount(std::move(config), std::move(done));
+  addLoadedMount(std::move(config), nullptr, std::move(done));
+}
+
+// Its manifest is read on the pool: a large one takes as long as its file takes to read.
+void Node::Impl::addFrozenMount(MountConfig config, std::move_only_function<void(Status)> done) {
+  struct Adding {
+    MountConfig config;
+    std::move_only_function<void(Status)> done;
+    Result<SharedManifest> manifest = SharedManifest();
+  };
+  auto adding = std::make_shared<Adding>(Adding{std::move(config), std::move(done)});
+  const Status submitted = pool_->submit([adding] { adding->manifest = manifestOf(adding->config); },
+                                         [this, adding] {
+                                           if (!adding->manifest) return adding->done(fail(adding->manifest.error()));
+                                           addLoadedMount(std::move(adding->config), std::move(*adding->manifest),
+                                                          std::move(adding->done));
+                                         });
+  if (!submitted) adding->done(fail(submitted.error()));
+}
+
+void Node::Impl::addLoadedMount(MountConfig config, SharedManifest manifest,
+                                std::move_only_function<void(Status)> done) {
+  if (manifest != nullptr && manifest->memoryBytes() > kMaxLateManifest)
+    return done(fail(Code::InvalidArgument,
+                     fmt::format("mount {}: its manifest of {} objects is too large to be added while the node runs: "
+                                 "put the mount in the node's configuration",
+                                 config.name, manifest->count())));
   if (Mount* known = mounts_.find(config.name)) {
+    const auto digest = [](const SharedManifest& of) { return of == nullptr ? std::string() : of->digest(); };
+    if (digest(known->manifest) != digest(manifest))
+      return done(fail(Code::InvalidArgument,
+                       fmt::format("mount {} is {}{} here: choose another name (--name)", known->name,
+                                   known->consistency.text(),
+                                   known->manifest == nullptr ? "" : " with another manifest")));
     if (known->url == config.url.text()) {
       if (known->offered)
         return known->origin->probe(io::Reactor::now() + kProbeDeadline,
@@ -305,7 +380,7 @@ void Node::Impl::addMount(MountConfig config, std::move_only_function<void(Statu
     return done(
         fail(Code::InvalidArgument, fmt::format("mount {} is {} here: choose another name", known->name, known->url)));
   }
-  auto made = makeMount(std::move(config));
+  auto made = makeMount(std::move(config), std::move(manifest));
   if (!made) return done(fail(made.error()));
   (*made)->offered = false;
   adding_[(*made)->id].push_back(std::move(done));
@@ -377,6 +452,12 @@ wire::pb::MountStatus Node::Impl::status(const Mount& mount) const {
   s.set_url(mount.url);
   s.set_class_name(std::string(className(mount.mount_class)));
   s.set_consistency(mount.consistency.text());
+  if (mount.manifest != nullptr) {
+    s.set_manifest_digest(mount.manifest->digest());
+    s.set_manifest_objects(mount.manifest->count());
+    s.set_manifest_made(mount.manifest->made());
+  }
+  if (mount.refusal) s.set_refusal(mount.refusal->message);
   s.set_bytes_served(mount.metrics->bytes_served.value());
   s.set_requests_served(mount.metrics->requests.value());
   s.set_hits(mount.metrics->hits.value());
@@ -415,6 +496,8 @@ wire::pb::NodeStatus Node::Impl::status() const {
     s.add_notes("fewer fault domains than owners: some slots' alternates share a domain with their primary");
   for (const Mount* mount : mounts_.all())
     if (mount->offered) *s.add_mounts() = status(*mount);
+  for (const Mount* mount : mounts_.all())
+    if (mount->refusal) s.add_notes(mount->refusal->message);
   for (const auto& [id, why] : unready_) {
     const Mount* mount = mounts_.find(id);
     if (mount != nullptr) s.add_notes(fmt::format("mount {}: {}", mount->name, why));
@@ -427,6 +510,8 @@ std::string Node::Impl::notReady() const {
     const Mount* mount = mounts_.find(id);
     if (mount != nullptr) return fmt::format("mount {}: {}", mount->name, why);
   }
+  for (const Mount* mount : mounts_.all())
+    if (mount->refusal) return mount->refusal->message;
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "node/origin_listing.h"
 
 namespace forebay::node {
 namespace {
@@ -194,6 +195,10 @@ Status Requests::list(const io::Request& request, Bytes body, io::Reply& reply) 
   const bool ask_owner = message.relay() || !request.from.peer;
   deps_.names.list(*mount, message.path(), message.cursor(), max, message.raw(), ask_owner, answerBy(request),
                    [reply = std::move(reply)](Result<NameService::Listed> listed) mutable {
+  if (message.from_origin()) {
+    listOrigin(*mount, message, answerBy(request), std::move(reply));
+    return {};
+  }
                      wire::pb::ListReply answer;
                      fill(answer, listed);
                      (void)reply.send(wire::MessageType::ListReply, answer);

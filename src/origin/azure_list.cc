@@ -45,6 +45,11 @@ Result<ObjectInfo> infoOf(const pugi::xml_node& blob, std::string_view name) {
   return info;
 }
 
+// Nothing where whoever wrote the blob gave none: blobs that were put as blocks often have none.
+std::optional<Md5> md5Of(const pugi::xml_node& blob) {
+  return md5FromBase64(blob.child("Properties").child_value("Content-MD5"));
+}
+
 class Builder {
  public:
   explicit Builder(std::string_view prefix) : prefix_(prefix) {}
@@ -66,7 +71,8 @@ class Builder {
     }
     ObjectInfo info = TRY(infoOf(element, name));
     if (below.empty() && info.size == 0) return {};  // "dir/": the marker that some tools leave for a directory
-    page.entries.push_back({.name = std::move(below), .directory = false, .info = std::move(info)});
+    page.entries.push_back(
+        {.name = std::move(below), .directory = false, .md5 = md5Of(element), .info = std::move(info)});
     return {};
   }
 

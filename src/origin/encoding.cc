@@ -136,6 +136,14 @@ std::optional<std::string> base64Decode(std::string_view text) {
   return out;
 }
 
+std::optional<Md5> md5FromBase64(std::string_view text) {
+  const auto bytes = base64Decode(text);
+  Md5 md5{};
+  if (!bytes || bytes->size() != md5.size()) return std::nullopt;
+  std::memcpy(md5.data(), bytes->data(), md5.size());
+  return md5;
+}
+
 std::string httpDate(std::int64_t wall_ns) {
   const Civil c = civilOf(wall_ns);
   return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[c.weekday], c.day, kMonths[c.month - 1], c.year,

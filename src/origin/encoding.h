@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "origin/origin.h"
 
 namespace forebay::origin {
 
@@ -23,6 +24,8 @@ Result<std::string> percentDecode(std::string_view text, Plus plus);
 std::string base64(Bytes bytes);
 // Standard alphabet, padded; nothing for anything else.
 std::optional<std::string> base64Decode(std::string_view text);
+// A Content-MD5. Nothing for anything else.
+std::optional<Md5> md5FromBase64(std::string_view text);
 
 // "Sun, 06 Nov 1994 08:49:37 GMT", in nanoseconds since 1970. Nothing for what is no such date.
 std::string httpDate(std::int64_t wall_ns);

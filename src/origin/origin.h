@@ -14,9 +14,11 @@
 // length that lies, a range that wasn't asked); InvalidArgument.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,9 +36,12 @@ struct ObjectInfo {
   std::int64_t mtime_ns = 0;  // since 1970
 };
 
+using Md5 = std::array<std::byte, 16>;
+
 struct ListEntry {
   std::string name;        // what follows the listed prefix; a common prefix without its final '/'
   bool directory = false;  // a common prefix: names go on below it
+  std::optional<Md5> md5;  // of an object's bytes, where the listing says it (Azure, if whoever wrote it did)
   ObjectInfo info;         // of an object
 };
 struct ListPage {

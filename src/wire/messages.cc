@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxName = 255;  // of a node, a mount, a fault domain
 constexpr std::size_t kMaxAddress = 512;
+constexpr std::size_t kMaxChecksum = 64;
 constexpr std::size_t kMaxCursor = 4'096;  // origins' markers are names, plus little
 constexpr int kMaxMembers = 5'000;         // of a cell
 constexpr int kMaxPathsPerResolve = 4'096;
@@ -115,6 +116,7 @@ Status validate(const pb::ListReply& m) {
     TRY(shortEnough("a name", entry.name(), kMaxPath));
     TRY(shortEnough("a version", entry.version(), kMaxVersionText));
     TRY(checkSize(entry.size()));
+    TRY(shortEnough("a checksum", entry.md5(), kMaxChecksum));
   }
   return {};
 }
