@@ -4,23 +4,20 @@
 #include <atomic>
 #include <fmt/format.h>
 
+#include "client/answers.h"
 #include "client/node_connection.h"
 #include "client/read_operation.h"
 
 namespace forebay::client {
 namespace {
 
-Error notAnswered() {
-  return {Code::Corrupt, "the node's answer isn't one to this question", 0};
-}
-
 // A question whose answer is one message.
 template <class Message>
-class Question : public Operation {
+class Question : public NodeOperation {
  public:
   Question(NodeConnection& connection, wire::MessageType type, Message message, TimePoint deadline,
            std::move_only_function<void(Result<Bytes>)> done, CallId call)
-      : Operation(connection, deadline, call), type_(type), message_(std::move(message)), done_(std::move(done)) {}
+      : NodeOperation(connection, deadline, call), type_(type), message_(std::move(message)), done_(std::move(done)) {}
 
  private:
   void attempt() override {
@@ -44,31 +41,6 @@ void ask(NodeConnection& connection, wire::MessageType type, Message message, Ti
          std::move_only_function<void(Result<Bytes>)> done, CallId call = 0) {
   connection.run(
       std::make_shared<Question<Message>>(connection, type, std::move(message), deadline, std::move(done), call));
-}
-
-Result<Attributes> attributesOf(const wire::pb::Resolved& item) {
-  if (item.has_failure()) return fail(wire::fromMessage(item.failure()));
-  if (!item.directory() && !item.has_plan()) return fail(notAnswered());
-  Attributes attributes;
-  attributes.directory = item.directory();
-  attributes.ttl = std::chrono::milliseconds(item.ttl_ms());
-  if (!item.directory()) attributes.plan = wire::fromMessage(item.plan());
-  return attributes;
-}
-
-DirectoryPage pageOf(wire::pb::ListReply& reply) {
-  DirectoryPage page;
-  page.next_cursor = reply.next_cursor();
-  page.hidden = reply.hidden();
-  page.ttl = std::chrono::milliseconds(reply.ttl_ms());
-  for (auto& e : *reply.mutable_entries())
-    page.entries.push_back({.name = std::move(*e.mutable_name()),
-                            .directory = e.directory(),
-                            .size = e.size(),
-                            .version = std::move(*e.mutable_version()),
-                            .mtime_ns = e.mtime_ns(),
-                            .md5 = std::move(*e.mutable_md5())});
-  return page;
 }
 
 Result<Where> whereOf(const wire::pb::WhereReply& reply) {
@@ -115,7 +87,7 @@ void NodeClient::resolve(std::string mount, std::string path, ResolveOptions opt
 }
 
 void NodeClient::resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options,
-                            TimePoint deadline, Callback<std::vector<Result<Attributes>>> done, CallId call) {
+                            TimePoint deadline, Callback<Answers> done, CallId call) {
   wire::pb::ResolveRequest request;
   request.set_mount(std::move(mount));
   for (const std::string& path : paths) request.add_paths(path);
@@ -265,7 +237,7 @@ void NodeClient::post(std::move_only_function<void()> task) {
   connection_->post(std::move(task));
 }
 
-CallId NodeClient::newCall() {
+CallId CellReader::newCall() {
   static std::atomic<CallId> last = 0;
   return ++last;
 }

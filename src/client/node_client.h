@@ -14,78 +14,42 @@
 #include <vector>
 
 #include "base/result.h"
-#include "client/client.h"
+#include "client/cell_reader.h"
 #include "io/socket.h"
 #include "wire/messages.h"
 
 namespace forebay::client {
 
-struct ResolveOptions {
-  bool object_only = false;  // an object of exactly this name, whatever else there is
-  bool revalidate = false;
-  // With object_only: a name that nobody knows yet is opened at the origin with so many of its first bytes (at most
-  // 1 MiB), in one request, so that reading a small object next costs none. 0: only looked up.
-  std::uint32_t fill_up_to = 0;
-};
-
-struct ListOptions {
-  std::uint32_t max = 0;  // names of a page; 0: the node's choice
-  bool raw = false;       // as the origin has them
-  // What the origin has now, raw, with checksums where it gives them: asked for this page alone, whatever is known.
-  bool from_origin = false;
-};
-
-// Names one call, so that it can be cancelled. 0: nobody will.
-using CallId = std::uint64_t;
-
-// A range of an object and where its bytes go: the pieces in order, together at least as long as what is read.
-struct BatchItem {
-  core::Plan plan;
-  std::uint64_t offset = 0;
-  std::uint64_t length = 0;  // cut at the object's end
-  std::vector<MutableBytes> into;
-};
-
 class NodeConnection;
 
-class NodeClient {
+class NodeClient : public CellReader {
  public:
   // Connects when first used. InvalidArgument: no such address.
   static Result<std::shared_ptr<NodeClient>> create(const io::Address& node, std::string name);
-  ~NodeClient();
-  NodeClient(const NodeClient&) = delete;
-  NodeClient& operator=(const NodeClient&) = delete;
+  ~NodeClient() override;
 
   // The frontend's view of one mount. It keeps the connection.
   static std::unique_ptr<Client> mount(std::shared_ptr<NodeClient> node, std::string name);
 
   void resolve(std::string mount, std::string path, ResolveOptions options, TimePoint deadline,
                Callback<Attributes> done, CallId call = 0);
-  // Many names in one request; an answer for each, in order. The outer error is the mount's or the node's.
+  // In one request: at most 4,096 names, and as many as a frame's body holds.
   void resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options, TimePoint deadline,
-                  Callback<std::vector<Result<Attributes>>> done, CallId call = 0);
+                  Callback<Answers> done, CallId call = 0) override;
   void list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,
-            Callback<DirectoryPage> done, CallId call = 0);
+            Callback<DirectoryPage> done, CallId call = 0) override;
   void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
             Callback<std::size_t> done);
   // Brings [offset, offset + length) into the cell, and no byte here: the number of bytes that are there now.
   void warm(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
             Callback<std::uint64_t> done);
 
-  // What a batch of ranges came to: for each item, in order, the bytes read (or warmed) or why not.
-  using BatchResults = std::vector<Result<std::uint64_t>>;
-  // Many ranges in requests of up to 256 of them or about 64 MiB, 16 open at a time. `warm_only`: brings them into the
-  // cell, and no byte here.
+  // In requests of up to 256 ranges or about 64 MiB, 16 open at a time.
   void readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
-                 std::move_only_function<void(BatchResults)> done, CallId call = 0);
+                 std::move_only_function<void(BatchResults)> done, CallId call = 0) override;
 
-  // Runs `task` on the I/O thread, after what was asked before has been started. Not once the destructor runs.
-  void post(std::move_only_function<void()> task);
-
-  static CallId newCall();
-  // Ends what runs under this id with Cancelled, unless it has just ended otherwise. After its callback the caller's
-  // memory isn't touched any more.
-  void cancel(CallId call);
+  void post(std::move_only_function<void()> task) override;
+  void cancel(CallId call) override;
 
   void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
   void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);

@@ -64,7 +64,8 @@ struct ConnectionMetrics {
 // What one side says about itself at the start. The accepting side answers with its map version, if it has one.
 struct Introduction {
   std::string name;
-  bool peer = false;  // a node of the cell
+  bool peer = false;    // a node of the cell
+  bool direct = false;  // a client that asks owners itself
   std::uint32_t node_id = 0;
   std::function<std::uint64_t()> map_version;  // may be empty
   std::uint32_t min_version = wire::kMinVersion, max_version = wire::kMaxVersion;
@@ -73,10 +74,14 @@ struct Introduction {
 struct RemoteInfo {
   std::string name;
   bool peer = false;
+  bool direct = false;
   std::uint32_t node_id = 0;
   std::uint64_t map_version = 0;
   std::uint8_t version = 0;  // agreed
   PeerIdentity identity;
+
+  // Whether it chose whom it asks by the map, and can be told to ask another. Others are answered, whatever it takes.
+  bool asksOwners() const { return peer || direct; }
 };
 
 struct ConnectionOptions {

@@ -33,6 +33,7 @@ void Connection::finishConnect() {
   hello.set_max_version(options_.self.max_version);
   hello.set_name(options_.self.name);
   hello.set_peer(options_.self.peer);
+  hello.set_direct(options_.self.direct);
   hello.set_node_id(options_.self.node_id);
   std::vector<std::byte> body;
   wire::FrameHeader header = headerOf(wire::MessageType::Hello);
@@ -65,6 +66,7 @@ void Connection::onHello(Bytes body) {
   if (!version) return reject(version.error());
   remote_.name = hello->name();
   remote_.peer = hello->peer();
+  remote_.direct = hello->direct();
   remote_.node_id = hello->node_id();
 
   wire::pb::HelloReply reply;

@@ -68,7 +68,7 @@ std::size_t checksumsOf(const store::View& view, std::uint32_t offset, std::uint
 class ReadSession::Item : public Waiter {
  public:
   Item(ReadSession& session, std::uint16_t index, SharedPlan plan, Mount& mount, const wire::ReadItem& item,
-       WantOptions want)
+       WantOptions want, bool tells)
       : session_(session),
         index_(index),
         plan_(std::move(plan)),
@@ -78,6 +78,7 @@ class ReadSession::Item : public Waiter {
         end_(item.range.offset + item.range.length),
         ready_(at_),
         no_bytes_((item.flags & wire::kNoBytes) != 0),
+        tells_(tells),
         want_(want) {}
   // An item that can't be served at all.
   Item(ReadSession& session, std::uint16_t index, wire::ReadOutcome outcome, Error error)
@@ -112,7 +113,7 @@ class ReadSession::Item : public Waiter {
 
   void ready(std::uint32_t upto) override {
     upto = std::min(upto, end_);
-    if (upto <= ready_) say_filling_ = want_.asker != core::kNoNode;  // a peer must hear that we are alive
+    if (upto <= ready_) say_filling_ = tells_;
     ready_ = std::max(ready_, upto);
     if (ready_ == end_) waiter_ = 0;
     session_.pump();
@@ -241,6 +242,7 @@ class ReadSession::Item : public Waiter {
   std::uint32_t end_ = 0;
   std::uint32_t ready_ = 0;  // in the arena, as far as we know
   bool no_bytes_ = false;
+  bool tells_ = false;  // its reader asks another node when it hears nothing: it must hear that we are alive
   bool filled_ = false;
   bool ended_ = false;
   bool say_filling_ = false;
@@ -265,8 +267,8 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
   reply_.whenGone([this] { release(); });
   std::vector<CheckedPlans::Checked> objects(read.objects());
   for (std::size_t i = 0; i < objects.size(); ++i) objects[i] = deps_.plans.check(read.object(i), deps_.mounts);
-  const bool from_peer = request.from.peer;
-  Prefetcher* const prefetcher = from_peer ? nullptr : deps_.prefetcher;
+  const bool from_peer = request.from.peer, asks_owners = request.from.asksOwners();
+  Prefetcher* const prefetcher = asks_owners ? nullptr : deps_.prefetcher;
   open_ = read.items();
   for (std::size_t i = 0; i < read.items(); ++i) {
     const wire::ReadItem item = read.item(i);
@@ -281,18 +283,18 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
     const bool scans =
         prefetcher != nullptr && (item.flags & wire::kNoBytes) == 0 && prefetcher->saw(object.plan, item.range);
     const bool no_fill = (item.flags & wire::kNoFill) != 0, keep = (item.flags & wire::kKeep) != 0;
-    const WantOptions want{.must_answer = relay || !from_peer || keep,
+    const WantOptions want{.must_answer = relay || !asks_owners || keep,
                            .relayed = relay && from_peer,
                            .fallback = (item.flags & wire::kFallback) != 0,
                            .no_fill = no_fill,
-                           .may_ask = from_peer && !relay && !no_fill && !keep,
+                           .may_ask = asks_owners && !relay && !no_fill && !keep,
                            .insist = (item.flags & wire::kInsist) != 0,
                            .keep = keep,
                            .wide = scans || (item.flags & wire::kScan) != 0,
                            .asker = from_peer ? request.from.node_id : core::kNoNode,
-                           .map_version = from_peer ? request.header.map_version : 0,
+                           .map_version = asks_owners ? request.header.map_version : 0,
                            .deadline = request.deadline};
-    items_.push_back(std::make_unique<Item>(*this, index, object.plan, *object.mount, item, want));
+    items_.push_back(std::make_unique<Item>(*this, index, object.plan, *object.mount, item, want, asks_owners));
   }
   for (auto& item : items_) item->begin();
   if (prefetcher != nullptr) prefetcher->bringIn();

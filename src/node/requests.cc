@@ -58,10 +58,10 @@ void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
   }
 }
 
-// A peer asks the next node when this one is silent until the deadline. So it hears shortly before that this one is
+// Who asks owners asks the next one when this one is silent until the deadline. So it hears shortly before that this one is
 // slow, which is no reason to stay away from it.
 TimePoint answerBy(const io::Request& request) {
-  if (!request.from.peer || request.deadline == kNever) return request.deadline;
+  if (!request.from.asksOwners() || request.deadline == kNever) return request.deadline;
   return request.deadline - std::min<Duration>(500ms, (request.deadline - request.arrived) / 4);
 }
 
@@ -171,7 +171,7 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
   for (int i = 0; i < message.paths_size(); ++i) resolving->message.add_items();
   const ResolveOptions options{.object_only = message.object_only(),
                                .revalidate = message.revalidate(),
-                               .ask_owner = message.relay() || !request.from.peer,
+                               .ask_owner = message.relay() || !request.from.asksOwners(),
                                .fill_up_to = std::min(message.fill_up_to(), Openings::kMaxBytes)};
   if (resolving->open == 0) {
     (void)reply.send(wire::MessageType::ResolveReply, resolving->message);
@@ -192,7 +192,7 @@ Status Requests::list(const io::Request& request, Bytes body, io::Reply& reply) 
   auto message = TRY(wire::parse<wire::pb::ListRequest>(body));
   Mount* mount = TRY(mountOf(message.mount()));
   const std::uint32_t max = message.max_entries() == 0 ? kDefaultPage : std::min(message.max_entries(), kMaxPage);
-  const bool ask_owner = message.relay() || !request.from.peer;
+  const bool ask_owner = message.relay() || !request.from.asksOwners();
   deps_.names.list(*mount, message.path(), message.cursor(), max, message.raw(), ask_owner, answerBy(request),
                    [reply = std::move(reply)](Result<NameService::Listed> listed) mutable {
   if (message.from_origin()) {

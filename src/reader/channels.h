@@ -16,7 +16,10 @@ namespace forebay::reader {
 
 class Channels {
  public:
-  Channels(io::Reactor& reactor, ChannelOptions options) : reactor_(reactor), options_(std::move(options)) {}
+  // `on_map_version`: a frame of that node carried a map version, newer than any before on its channel. May be empty.
+  using OnMapVersion = std::function<void(core::NodeId, std::uint64_t)>;
+  Channels(io::Reactor& reactor, ChannelOptions options, OnMapVersion on_map_version = {})
+      : reactor_(reactor), options_(std::move(options)), on_map_version_(std::move(on_map_version)) {}
 
   // Null if the map doesn't know the node, or its address can't be one.
   Channel* to(core::NodeId node, const core::SlotMap& map);
@@ -29,6 +32,7 @@ class Channels {
   };
   io::Reactor& reactor_;
   ChannelOptions options_;
+  OnMapVersion on_map_version_;
   std::map<core::NodeId, Entry> channels_;
 };
 

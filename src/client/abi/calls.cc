@@ -121,12 +121,12 @@ forebay_code run(const std::shared_ptr<Session>& session, forebay_call* call, fo
   }
   Duration timeout = session->timeout;
   if (call != nullptr && call->timeout_ms != 0) timeout = std::chrono::milliseconds(call->timeout_ms);
-  const client::CallId id = client::NodeClient::newCall();
+  const client::CallId id = client::CellReader::newCall();
   if (call != nullptr) call->id = id;
   Waiter waiter;
   Done done = waits ? Done([&waiter](Status status) { waiter.tell(std::move(status)); }) : teller(*call, id);
-  const Status started = session->with([&](client::NodeClient& node) {
-    start({.node = node, .deadline = io::Reactor::now() + timeout, .id = id}, std::move(done));
+  const Status started = session->with([&](client::CellReader& cell) {
+    start({.cell = cell, .deadline = io::Reactor::now() + timeout, .id = id}, std::move(done));
   });
   if (!started) {
     if (!waits && call->queue != nullptr) call->queue->giveBack();

@@ -1,6 +1,6 @@
 // What the C ABI's handles hold, and how its calls are told: include/forebay/forebay.h is the contract.
 //
-// A Session outlives its forebay_client as long as objects do; disconnecting takes the node out of it, under the lock,
+// A Session outlives its forebay_client as long as objects do; disconnecting takes the cell out of it, under the lock,
 // so that what comes later is Cancelled and nothing but forebay_disconnect ever joins the I/O thread.
 #pragma once
 
@@ -8,23 +8,23 @@
 #include <mutex>
 #include <shared_mutex>
 
-#include "client/node_client.h"
+#include "client/cell_reader.h"
 #include "forebay/forebay.h"
 
 namespace forebay::abi {
 
 struct Session {
   std::shared_mutex mutex;
-  std::shared_ptr<client::NodeClient> node;  // null: disconnected
+  std::shared_ptr<client::CellReader> cell;  // null: disconnected
   Duration timeout{0};
   unsigned process = 0;  // processGeneration() when it was made
 
-  // Runs `use` on the node, which stays while it runs. Cancelled: disconnected.
+  // Runs `use` on the cell, which stays while it runs. Cancelled: disconnected.
   template <class Use>
   Status with(Use&& use) {
     const std::shared_lock lock(mutex);
-    if (!node) return fail(Code::Cancelled, "the client was disconnected");
-    use(*node);
+    if (!cell) return fail(Code::Cancelled, "the client was disconnected");
+    use(*cell);
     return {};
   }
 };
@@ -34,7 +34,7 @@ unsigned processGeneration();
 
 using Done = std::move_only_function<void(Status)>;
 struct Asked {
-  client::NodeClient& node;
+  client::CellReader& cell;
   TimePoint deadline;
   client::CallId id;
 };

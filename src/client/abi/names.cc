@@ -8,6 +8,8 @@
 
 #include "base/config_paths.h"
 #include "base/hash.h"
+#include "client/direct_client.h"
+#include "client/node_client.h"
 #include "io/reactor.h"
 #include "wire/read.h"
 
@@ -77,13 +79,13 @@ void resolve(const Asked& asked, std::vector<Name> names, client::ResolveOptions
   auto groups = groupsOf(std::move(names), state->answers);
   if (groups.empty()) {
     // As if the node had answered: from the I/O thread.
-    asked.node.post([state, answered = std::move(answered)]() mutable { answered(std::move(state->answers)); });
+    asked.cell.post([state, answered = std::move(answered)]() mutable { answered(std::move(state->answers)); });
     return;
   }
   state->open = groups.size();
   state->answered = std::move(answered);
   for (Group& group : groups) {
-    asked.node.resolveAll(
+    asked.cell.resolveAll(
         std::move(group.mount), group.paths, options, asked.deadline,
         [state, indices = std::move(group.indices)](Result<Answers> all) {
           for (std::size_t i = 0; i < indices.size(); ++i)
@@ -143,11 +145,9 @@ Result<io::Address> addressOf(const forebay_options& options) {
   return address;
 }
 
-Result<std::shared_ptr<Session>> connect(const forebay_options& options) {
-  if (options.direct_count != 0) {
-    return fail(Code::Unsupported,
-                "this version reads a cell through a node alone: leave `direct` empty, and give one member as `node`");
-  }
+using Connected = Result<std::shared_ptr<client::CellReader>>;
+
+Connected attach(const forebay_options& options, const std::string& name, Duration patience) {
   const io::Address address = TRY(addressOf(options));
   const auto no_node = [&](const Error& why) {
     return fail(Code::Unavailable,
@@ -158,15 +158,42 @@ Result<std::shared_ptr<Session>> connect(const forebay_options& options) {
   if (address.isUnix()) {
     if (const auto there = io::startConnect(address); !there) return no_node(there.error());
   }
+  auto node = TRY(client::NodeClient::create(address, name));
+  const auto answer = client::wait<wire::pb::StatusReply>(
+      [&](auto done) { node->status(false, io::Reactor::now() + patience, std::move(done)); });
+  if (!answer) return no_node(answer.error());
+  return node;
+}
+
+Connected connectDirect(const forebay_options& options, const std::string& name, Duration patience) {
+  if (options.node != nullptr)
+    return fail(Code::InvalidArgument, "a client is attached (the option `node`) or direct (`direct`), not both");
+  client::DirectClient::Options direct{.seeds = {}, .name = name, .connect_by = io::Reactor::now() + patience};
+  for (std::size_t i = 0; i < options.direct_count; ++i) {
+    const char* const text = options.direct[i] == nullptr ? "" : options.direct[i];
+    auto address = io::Address::parse(text);
+    if (!address)
+      return fail(Code::InvalidArgument, fmt::format("member {}: {} (write HOST:PORT)", text, address.error().message));
+    direct.seeds.push_back(std::move(*address));
+  }
+  auto cell = client::DirectClient::connect(direct);
+  if (cell) return std::move(*cell);
+  if (cell.error().code != Code::Unavailable && cell.error().code != Code::DeadlineExceeded) return fail(cell.error());
+  return fail(Code::Unavailable,
+              fmt::format("no member of the cell answers ({}): are these addresses what its nodes listen on "
+                          "(node.listen), and reached from here?",
+                          cell.error().message));
+}
+
+Result<std::shared_ptr<Session>> connect(const forebay_options& options) {
   auto session = std::make_shared<Session>();
   session->process = processGeneration();
   session->timeout = options.timeout_ms == 0 ? Duration(60s) : std::chrono::milliseconds(options.timeout_ms);
-  session->node = TRY(client::NodeClient::create(address, fmt::format("library:{}", getpid())));
-  const Duration first =
+  const Duration patience =
       options.connect_timeout_ms == 0 ? Duration(3s) : std::chrono::milliseconds(options.connect_timeout_ms);
-  const auto answer = client::wait<wire::pb::StatusReply>(
-      [&](auto done) { session->node->status(false, io::Reactor::now() + first, std::move(done)); });
-  if (!answer) return no_node(answer.error());
+  const std::string name = fmt::format("library:{}", getpid());
+  session->cell =
+      TRY(options.direct_count != 0 ? connectDirect(options, name, patience) : attach(options, name, patience));
   return session;
 }
 
@@ -204,19 +231,19 @@ forebay_code forebay_disconnect(forebay_client* client) {
   if (abi::inCallback()) return FOREBAY_INVALID_ARGUMENT;
   // The parent's thread isn't in a forked child: there, nothing can be joined, so the handle is only forgotten.
   if (client->session->process != abi::processGeneration()) return FOREBAY_OK;
-  std::shared_ptr<client::NodeClient> node;
+  std::shared_ptr<client::CellReader> cell;
   {
     const std::unique_lock lock(client->session->mutex);
-    node = std::move(client->session->node);
+    cell = std::move(client->session->cell);
   }
-  node.reset();
+  cell.reset();
   delete client;
   return FOREBAY_OK;
 }
 
 void forebay_cancel(forebay_client* client, std::uint64_t id) {
   if (client->session->process != abi::processGeneration()) return;
-  const Status ended = client->session->with([id](client::NodeClient& node) { node.cancel(id); });
+  const Status ended = client->session->with([id](client::CellReader& cell) { cell.cancel(id); });
   static_cast<void>(ended);  // disconnected: there is nothing to cancel
 }
 
@@ -263,7 +290,7 @@ forebay_code forebay_list(forebay_client* client, const char* directory, const c
   return abi::run(
       client->session, call, error,
       [name = std::move(*name), from = std::move(*from), max, page](const abi::Asked& asked, abi::Done done) mutable {
-        asked.node.list(
+        asked.cell.list(
             std::move(name.mount), std::move(name.path), std::move(from), {.max = max, .raw = false}, asked.deadline,
             [page, done = std::move(done)](Result<client::DirectoryPage> result) mutable {
               if (!result) return done(fail(result.error()));
@@ -311,15 +338,14 @@ forebay_code forebay_open(forebay_client* client, const char* name, std::uint32_
   return abi::run(client->session, call, error,
                   [session = client->session, parsed = std::move(*parsed), revalidate, object](const abi::Asked& asked,
                                                                                                abi::Done done) mutable {
-                    asked.node.resolve(
-                        std::move(parsed.mount), std::move(parsed.path),
-                        {.object_only = true, .revalidate = revalidate}, asked.deadline,
-                        [session, object, done = std::move(done)](Result<client::Attributes> result) mutable {
-                          if (!result) return done(fail(result.error()));
-                          *object = new forebay_object{std::move(session), std::move(result->plan)};
-                          done({});
-                        },
-                        asked.id);
+                    std::vector<abi::Name> names;
+                    names.push_back(std::move(parsed));
+                    abi::resolve(asked, std::move(names), {.object_only = true, .revalidate = revalidate},
+                                 [session, object, done = std::move(done)](abi::Answers answers) mutable {
+                                   if (!answers[0]) return done(fail(answers[0].error()));
+                                   *object = new forebay_object{std::move(session), std::move(answers[0]->plan)};
+                                   done({});
+                                 });
                   });
 }
 

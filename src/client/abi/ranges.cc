@@ -81,9 +81,9 @@ void read(const std::shared_ptr<Batch>& batch, const Asked& asked) {
     batch->sent.push_back(i);
     items.push_back(std::move(item));
   }
-  asked.node.readBatch(
+  asked.cell.readBatch(
       std::move(items), batch->warm_only, asked.deadline,
-      [batch](client::NodeClient::BatchResults results) {
+      [batch](client::CellReader::BatchResults results) {
         for (std::size_t i = 0; i < results.size(); ++i) batch->end(batch->sent[i], results[i]);
         batch->done(std::move(batch->failure));
       },
@@ -106,7 +106,7 @@ void start(const std::shared_ptr<Batch>& batch, const Asked& asked) {
                 batch->end(index, fail(answers[i].error()));
             }
             const Status there = batch->session->with(
-                [&](client::NodeClient& node) { read(batch, {.node = node, .deadline = deadline, .id = id}); });
+                [&](client::CellReader& cell) { read(batch, {.cell = cell, .deadline = deadline, .id = id}); });
             if (!there) batch->done(fail(there.error()));
           });
 }
@@ -145,9 +145,9 @@ forebay_code forebay_read(forebay_object* object, std::uint64_t offset, void* bu
                       const abi::Asked& asked, abi::Done done) mutable {
                     std::vector<client::BatchItem> items;
                     items.push_back({.plan = std::move(plan), .offset = offset, .length = into.size(), .into = {into}});
-                    asked.node.readBatch(
+                    asked.cell.readBatch(
                         std::move(items), false, asked.deadline,
-                        [got, done = std::move(done)](client::NodeClient::BatchResults results) mutable {
+                        [got, done = std::move(done)](client::CellReader::BatchResults results) mutable {
                           if (!results[0]) return done(fail(results[0].error()));
                           *got = *results[0];
                           done({});

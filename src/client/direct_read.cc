@@ -1,0 +1,207 @@
+#include "client/direct_read.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace forebay::client {
+namespace {
+
+constexpr Duration kSilenceCheck = 500ms;
+
+// What an item's end means to the walk of its part.
+core::WalkEvent eventOf(const reader::ItemResult& result) {
+  switch (result.outcome) {
+    case wire::ReadOutcome::Ok:
+      return core::Answered{};
+    case wire::ReadOutcome::Moved:
+      return core::Moved{result.map_version};
+    case wire::ReadOutcome::Ask:
+      return core::AskThere{{result.peers.begin(), result.peers.end()}};
+    case wire::ReadOutcome::Miss:
+      return core::MissThere{};
+    case wire::ReadOutcome::Busy:
+      return core::BusyThere{std::chrono::milliseconds(result.error.retry_after_ms)};
+    default:
+      break;
+  }
+  const Error error = errorOf(result);
+  if (error.code == Code::Corrupt) return core::BadBytes{};
+  if (error.code == Code::Cancelled) return core::Lost{};  // that node is going away
+  return core::Refused{error};
+}
+
+}  // namespace
+
+// One Read that is on its way to a node. It keeps itself and the read until the channel forgets it.
+class DirectRead::Request : public reader::ReadObserver, public std::enable_shared_from_this<Request> {
+ public:
+  Request(std::shared_ptr<DirectRead> read, core::NodeId node, reader::Channel& channel, std::vector<std::size_t> parts)
+      : read_(std::move(read)), node_(node), channel_(channel), parts_(std::move(parts)), open_(parts_.size(), 1) {}
+
+  void start(const RequestBuilder& what, std::uint64_t map_version) {
+    keep_ = shared_from_this();
+    id_ = channel_.read({.objects = what.objects(), .items = what.items(), .map_version = map_version}, *this,
+                        read_->deadline_);
+  }
+  // Nothing of it is touched or told any more.
+  void cancel() {
+    const auto keep = std::exchange(keep_, nullptr);
+    if (keep) channel_.cancel(id_);
+  }
+  // Gives it up as that node's silence.
+  void silent() {
+    const auto keep = shared_from_this();
+    cancel();
+    const Error error{Code::Unavailable, fmt::format("node {} is silent", channel_.address().text()), 0};
+    over(error);
+  }
+  core::NodeId node() const { return node_; }
+  TimePoint heard() const { return heard_; }
+
+  void room(std::uint16_t item, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) override {
+    hear();
+    const Part& part = read_->parts_[parts_[item]];
+    if (!read_->warm_only_) part.room(read_->wanted_[part.wanted], offset, length, target);
+  }
+  void arrived(std::uint16_t item, const wire::ReadDataView& view) override {
+    hear();
+    if (!read_->warm_only_) read_->parts_[parts_[item]].arrived(view.head().offset, view.head().length);
+  }
+  void filling(std::uint16_t) override { hear(); }
+
+  void finished(std::uint16_t item, const reader::ItemResult& result) override {
+    hear();
+    if (std::exchange(open_[item], std::uint8_t{0}) == 0) return;
+    Part& part = read_->parts_[parts_[item]];
+    core::WalkEvent event = eventOf(result);
+    Error error = errorOf(result);
+    if (std::holds_alternative<core::Answered>(event)) {
+      if (read_->warm_only_) part.range.length = 0;
+      if (part.range.length == 0) return read_->said(parts_[item], event);
+      error = {Code::Corrupt, fmt::format("node {} says that it sent all", channel_.address().text()), 0};
+      event = core::BadBytes{};
+    }
+    read_->said(parts_[item], event, &error);
+  }
+  void done(Status status) override {
+    const auto keep = std::exchange(keep_, nullptr);
+    over(status ? Error{Code::Corrupt, "the node ended the request early", 0} : status.error());
+  }
+
+ private:
+  void hear() {
+    heard_ = io::Reactor::now();
+    read_->cell_.heardFrom(node_);
+  }
+  void over(const Error& error) {
+    const auto read = read_;
+    for (std::size_t item = 0; item < parts_.size(); ++item)
+      if (std::exchange(open_[item], std::uint8_t{0}) != 0) read->lost(parts_[item], error);
+    read->requestOver(shared_from_this());
+  }
+
+  const std::shared_ptr<DirectRead> read_;
+  const core::NodeId node_;
+  reader::Channel& channel_;
+  const std::vector<std::size_t> parts_;  // by item
+  std::vector<std::uint8_t> open_;        // items that haven't ended
+  reader::RequestId id_ = 0;
+  TimePoint heard_ = io::Reactor::now();
+  std::shared_ptr<Request> keep_;  // while the channel knows us
+};
+
+DirectRead::DirectRead(DirectCell& cell, std::vector<Wanted> wanted, Options options, Done done)
+    : OwnerOperation(cell, options.deadline, options.call),
+      wanted_(std::move(wanted)),
+      warm_only_(options.warm_only),
+      done_(std::move(done)) {
+  for (std::size_t i = 0; i < wanted_.size(); ++i) cut(wanted_, i, parts_);
+}
+DirectRead::~DirectRead() = default;
+
+core::Slot DirectRead::slotOf(std::size_t part) const {
+  const core::Plan& plan = wanted_[parts_[part].wanted].plan;
+  return core::slotOfChunk(plan.key, plan.first_slot, parts_[part].range.chunk);
+}
+
+std::size_t DirectRead::requestsTo(core::NodeId node) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(requests_, [node](const auto& request) { return request->node() == node; }));
+}
+
+void DirectRead::send(core::NodeId node, std::deque<std::size_t>& waiting) {
+  const auto self = std::static_pointer_cast<DirectRead>(shared_from_this());
+  for (std::size_t open = requestsTo(node); open < kRequestsAtOnce && !waiting.empty(); ++open) {
+    reader::Channel* const channel = cell_.to(node);
+    RequestBuilder request;
+    std::vector<std::size_t> parts;
+    for (std::uint64_t bytes = 0; !waiting.empty() && bytes < kRequestBytes;) {
+      const std::size_t index = waiting.front();
+      if (channel == nullptr) {
+        waiting.pop_front();
+        const Error unknown{Code::Unavailable, "the cell's map doesn't know the node that was named", 0};
+        said(index, core::Lost{}, &unknown);
+        continue;
+      }
+      const Part& part = parts_[index];
+      const core::AskNode& ask = how(index);
+      const auto flags = static_cast<std::uint16_t>(
+          (ask.relay ? wire::kRelay : 0) | (ask.no_fill ? wire::kNoFill : 0) | (ask.fallback ? wire::kFallback : 0) |
+          (ask.insist ? wire::kInsist : 0) | (warm_only_ ? wire::kNoBytes : 0));
+      if (!request.add(part.wanted, wanted_[part.wanted].plan, part.range, flags)) break;
+      bytes += part.range.length;
+      parts.push_back(index);
+      waiting.pop_front();
+    }
+    if (parts.empty()) return;
+    const auto made = std::make_shared<Request>(self, node, *channel, std::move(parts));
+    requests_.insert(made);
+    made->start(request, cell_.map()->version());
+  }
+  if (silence_timer_ == 0 && !requests_.empty())
+    silence_timer_ = cell_.reactor().after(kSilenceCheck, [weak = std::weak_ptr(self)] {
+      if (const auto read = weak.lock()) read->checkSilence();
+    });
+}
+
+void DirectRead::checkSilence() {
+  silence_timer_ = 0;
+  const TimePoint now = io::Reactor::now();
+  const auto requests = requests_;
+  for (const auto& request : requests) {
+    const TimePoint heard = request->heard();
+    const bool sends_elsewhere = cell_.lastHeard(request->node()) + kSilence > now;
+    if (heard + (sends_elsewhere ? kTurn : kSilence) <= now) request->silent();
+  }
+  if (requests_.empty() || silence_timer_ != 0) return;
+  silence_timer_ = cell_.reactor().after(kSilenceCheck, [weak = weak_from_this()] {
+    if (const auto read = std::static_pointer_cast<DirectRead>(weak.lock())) read->checkSilence();
+  });
+}
+
+void DirectRead::requestOver(const std::shared_ptr<Request>& request) {
+  requests_.erase(request);
+  if (requests_.empty() && silence_timer_ != 0) cell_.reactor().cancel(std::exchange(silence_timer_, 0));
+  flush();
+}
+
+// A range's first error counts.
+void DirectRead::ended(std::size_t part, const Error* error) {
+  Wanted& wanted = wanted_[parts_[part].wanted];
+  if (error != nullptr && !wanted.error) wanted.error = *error;
+}
+
+void DirectRead::finish(const Error& error) {
+  for (const Part& part : parts_)
+    if (part.range.length != 0 && !wanted_[part.wanted].error) wanted_[part.wanted].error = error;
+  done_(wanted_);
+}
+
+void DirectRead::forget() {
+  OwnerOperation::forget();
+  if (silence_timer_ != 0) cell_.reactor().cancel(std::exchange(silence_timer_, 0));
+  const auto requests = std::exchange(requests_, {});
+  for (const auto& request : requests) request->cancel();
+}
+
+}  // namespace forebay::client
