@@ -191,14 +191,14 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
 Status Requests::list(const io::Request& request, Bytes body, io::Reply& reply) {
   auto message = TRY(wire::parse<wire::pb::ListRequest>(body));
   Mount* mount = TRY(mountOf(message.mount()));
-  const std::uint32_t max = message.max_entries() == 0 ? kDefaultPage : std::min(message.max_entries(), kMaxPage);
-  const bool ask_owner = message.relay() || !request.from.asksOwners();
-  deps_.names.list(*mount, message.path(), message.cursor(), max, message.raw(), ask_owner, answerBy(request),
-                   [reply = std::move(reply)](Result<NameService::Listed> listed) mutable {
   if (message.from_origin()) {
     listOrigin(*mount, message, answerBy(request), std::move(reply));
     return {};
   }
+  const std::uint32_t max = message.max_entries() == 0 ? kDefaultPage : std::min(message.max_entries(), kMaxPage);
+  const bool ask_owner = message.relay() || !request.from.asksOwners();
+  deps_.names.list(*mount, message.path(), message.cursor(), max, message.raw(), ask_owner, answerBy(request),
+                   [reply = std::move(reply)](Result<NameService::Listed> listed) mutable {
                      wire::pb::ListReply answer;
                      fill(answer, listed);
                      (void)reply.send(wire::MessageType::ListReply, answer);
