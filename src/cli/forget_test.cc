@@ -11,7 +11,6 @@ namespace forebay::cli {
 namespace {
 
 using testing::ElementsAre;
-using testing::EndsWith;
 using testing::HasSubstr;
 
 class Forget : public testing::Test {

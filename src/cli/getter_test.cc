@@ -1,10 +1,10 @@
 #include "cli/getter.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include "base/random.h"
 #include "cli/exit_codes.h"

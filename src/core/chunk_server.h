@@ -195,6 +195,7 @@ class ChunkServer {
   std::size_t fetches() const { return fetches_.size(); }
   // Whether anything of the chunk is on its way or waited for.
   bool busy(const ChunkId& chunk) const { return fills_.busy(chunk); }
+  bool fetching(FetchId fetch) const { return fetches_.contains(fetch); }
   // Who else has the chunk, as far as this owner knows.
   std::vector<NodeId> holders(TimePoint now, const ChunkId& chunk) const { return spread_.holders(now, chunk); }
   // Whether another node is to copy it from here.

@@ -28,6 +28,7 @@ class ChunkService::Fetch {
  protected:
   // Granules from the place's start that have arrived with these checksums.
   void commit(std::span<const std::uint32_t> crcs) {
+    if (place_.committedGranules() == 0) service_.traces_[id_].first_byte = io::Reactor::now();
     place_.commit(crcs);
     const bool whole = place_.complete();
     const std::uint32_t upto = whole ? place_.runs().end : place_.runs().first + place_.committedBytes() / core::kRun;
@@ -265,6 +266,26 @@ void ChunkService::newMap(std::shared_ptr<const core::SlotMap> map) {
   feed(core::NewMap{std::move(map)});
 }
 
+namespace {
+core::FetchId fetchOf(const core::ServerEvent& event) {
+  return std::visit(
+      Overloaded{[](const core::Got& e) { return e.fetch; }, [](const core::OriginDone& e) { return e.fetch; },
+                 [](const core::PeerSaid& e) { return e.fetch; }, [](const auto&) { return core::FetchId{0}; }},
+      event);
+}
+}  // namespace
+
+void ChunkService::tell(Waiter& waiter) const {
+  const auto trace = traces_.find(stepping_);
+  if (trace != traces_.end()) waiter.traced(trace->second);
+}
+
+void ChunkService::attempted(core::FetchId fetch, core::NodeId from) {
+  FetchTrace& trace = traces_[fetch];
+  const TimePoint first = trace.attempts == 0 ? io::Reactor::now() : trace.first_asked;
+  trace = {.from = from, .attempts = trace.attempts + 1, .first_asked = first, .asked = io::Reactor::now()};
+}
+
 // Events are handled in order, each after the actions of the one before, and never inside the call that caused them:
 // no waiter is called back while it calls.
 void ChunkService::feed(core::ServerEvent event) {
@@ -282,8 +303,10 @@ void ChunkService::drain() {
   while (!events_.empty()) {
     const core::ServerEvent event = std::move(events_.front());
     events_.pop_front();
+    stepping_ = fetchOf(event);
     for (const auto& action : deps_.cell.step(io::Reactor::now(), event)) act(action);
   }
+  stepping_ = 0;
   draining_ = false;
   dropIdleChunks();
   rearm();
@@ -295,19 +318,29 @@ void ChunkService::act(const core::ServerAction& action) {
                    auto known = waiters_.find(a.waiter);
                    if (known == waiters_.end()) return;
                    Waiter* waiter = known->second.waiter;
-                   if (a.upto >= known->second.end) waiters_.erase(known);  // served whole
+                   if (a.upto >= known->second.end) {  // served whole
+                     waiters_.erase(known);
+                     tell(*waiter);
+                   }
                    waiter->ready(a.upto * core::kRun);
                  },
                  [&](const core::Refuse& a) {
                    auto known = waiters_.extract(a.waiter);
                    if (known.empty()) return;
+                   tell(*known.mapped().waiter);
                    if (a.why == core::Refusal::Ask)
                      known.mapped().waiter->askOthers(a.peers);
                    else
                      known.mapped().waiter->refused(a.why, a.error);
                  },
-                 [&](const core::FetchFromOrigin& a) { waitForRoom({a, {}, {}}); },
-                 [&](const core::FetchFromPeer& a) { waitForRoom({a, {}, {}}); },
+                 [&](const core::FetchFromOrigin& a) {
+                   attempted(a.fetch, core::kNoNode);
+                   waitForRoom({a, {}, {}});
+                 },
+                 [&](const core::FetchFromPeer& a) {
+                   attempted(a.fetch, a.node);
+                   waitForRoom({a, {}, {}});
+                 },
                  [&](const core::StopPeer& a) {
                    std::erase_if(waiting_for_room_, [&](const NeedsRoom& w) {
                      const auto* peer = std::get_if<core::FetchFromPeer>(&w.action);
@@ -351,6 +384,7 @@ bool ChunkService::fetchFromOrigin(const core::FetchFromOrigin& a) {
   if (!place) return place.error().code != Code::Busy && failed(std::move(place.error()));
   auto fetch = std::make_shared<OriginFetch>(*this, a.fetch, chunk, std::move(*place), *mount);
   origin_fetches_[a.fetch] = fetch;
+  traces_[a.fetch].placed = io::Reactor::now();
   fetch->start(fetch);
   return true;
 }
@@ -375,6 +409,7 @@ bool ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
   if (!place) return place.error().code != Code::Busy && say(core::Refused{std::move(place.error())});
   auto fetch = std::make_shared<PeerFetch>(*this, a.fetch, chunk, std::move(*place), *mount, a.attempt);
   peer_fetches_[a.fetch] = fetch;
+  traces_[a.fetch].placed = io::Reactor::now();
   fetch->start(*channel, a);
   return true;
 }
@@ -452,6 +487,8 @@ void ChunkService::rearm() {
 }
 
 void ChunkService::dropIdleChunks() {
+  if (traces_.size() > 64 + 2 * deps_.cell.fetches())
+    std::erase_if(traces_, [&](const auto& entry) { return !deps_.cell.fetching(entry.first); });
   const std::size_t in_use = deps_.cell.fetches() + deps_.cell.waiters();
   if (chunks_.size() <= 64 + 2 * in_use) return;
   std::erase_if(chunks_,

@@ -30,9 +30,20 @@ namespace forebay::node {
 
 using SharedPlan = std::shared_ptr<const core::Plan>;
 
+// How a fetch went so far. Times that haven't been: TimePoint{}.
+struct FetchTrace {
+  core::NodeId from = core::kNoNode;  // none: the origin
+  std::uint32_t attempts = 0;
+  TimePoint first_asked{}, asked{};  // the first attempt; the last one
+  TimePoint placed{};                // there was room for it
+  TimePoint first_byte{};
+};
+
 class Waiter {
  public:
   virtual ~Waiter() = default;
+  // Before the last ready(), and before refused(): how the fetch went that it came of, if there was one.
+  virtual void traced(const FetchTrace&) {}
   // The chunk's bytes from the wanted range's start to `upto` (an offset in the chunk) were in the arena just now. When
   // `upto` is what it was: the rest is on its way.
   virtual void ready(std::uint32_t upto) = 0;
@@ -108,6 +119,8 @@ class ChunkService {
   bool holdsAll(const ChunkInfo& chunk) const;
   void copyTo(const core::CopyTo& a);
   void dropIdleChunks();
+  void tell(Waiter& waiter) const;
+  void attempted(core::FetchId fetch, core::NodeId from);
 
   Deps deps_;
   CopyCalls copies_{deps_.cell, deps_.channels};
@@ -120,7 +133,9 @@ class ChunkService {
     std::uint32_t end;  // of its runs
   };
   std::unordered_map<core::WaiterId, Waiting> waiters_;
-  std::map<core::ChunkId, ChunkInfo> chunks_;  // of everything that core waits for or fetches
+  std::map<core::ChunkId, ChunkInfo> chunks_;             // of everything that core waits for or fetches
+  std::unordered_map<core::FetchId, FetchTrace> traces_;  // of core's fetches, and of a few that have ended
+  core::FetchId stepping_ = 0;                            // whose event is being handled; 0: none's
   std::unordered_map<core::FetchId, std::shared_ptr<OriginFetch>> origin_fetches_;
   std::unordered_map<core::FetchId, std::shared_ptr<PeerFetch>> peer_fetches_;
   std::deque<NeedsRoom> waiting_for_room_;  // at most the core's fetches

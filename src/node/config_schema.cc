@@ -83,6 +83,13 @@ Table nodeTable() {
            .unit = "runs",
            .least = 1,
            .most = 16'384},
+          {.name = "slow_read",
+           .type = Type::Duration,
+           .initial = "1s",
+           .effect = "A read or a look-up that takes longer than that is logged, with the time spent in each of its "
+                     "stages, and counted. 0s: none is.",
+           .least = 0,
+           .most = 3'600 * kSecondNs},
       }};
 }
 

@@ -40,6 +40,8 @@ MountMetrics::MountMetrics(Metrics& m, std::string_view mount)
       copies(
           m.counter("forebay_copies_total", "Copies that other nodes made of chunks that this node owns.", of(mount))),
       hidden_names(m.counter("forebay_hidden_names_total", "Names in listings that a mount can't show.", of(mount))),
+      slow_reads(m.counter("forebay_slow_reads_total", "Ranges and look-ups that took longer than node.slow_read.",
+                           of(mount))),
       read_time(m.histogram("forebay_read_seconds", "From a range's arrival to its last byte.", of(mount))) {}
 
 core::Plan Mount::plan(std::string path, const origin::ObjectInfo& info) const {

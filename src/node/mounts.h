@@ -41,6 +41,7 @@ struct MountMetrics {
   Counter& asks;          // ranges that were answered with who else has them
   Counter& copies;        // that other nodes made of chunks of this one
   Counter& hidden_names;
+  Counter& slow_reads;
   Histogram& read_time;  // from a range's arrival to its last byte handed to the socket
 };
 

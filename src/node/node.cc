@@ -235,7 +235,8 @@ Status Node::Impl::startServices(const Budget& budget) {
                      .status = [this] { return status(); },
                      .add_mount = [this](const auto& request, auto done) { addMountRequest(request, std::move(done)); },
                      .pull_map = pull,
-                     .overloaded = [this] { return server_ && server_->openRequests() > config_.max_requests; }});
+                     .overloaded = [this] { return server_ && server_->openRequests() > config_.max_requests; },
+                     .slow_read = config_.slow_read});
   io::ServerOptions server;
   server.connection.self = introduction;
   server.connection.metrics = server_metrics_.get();

@@ -74,6 +74,7 @@ class ReadSession::Item : public Waiter {
         plan_(std::move(plan)),
         mount_(&mount),
         chunk_(item.range.chunk),
+        first_(item.range.offset),
         at_(item.range.offset),
         end_(item.range.offset + item.range.length),
         ready_(at_),
@@ -111,8 +112,10 @@ class ReadSession::Item : public Waiter {
     return sendFilling(reply);
   }
 
+  void traced(const FetchTrace& trace) override { trace_ = trace; }
   void ready(std::uint32_t upto) override {
     upto = std::min(upto, end_);
+    if (upto == end_) all_ready_ = io::Reactor::now();
     if (upto <= ready_) say_filling_ = tells_;
     ready_ = std::max(ready_, upto);
     if (ready_ == end_) waiter_ = 0;
@@ -230,7 +233,20 @@ class ReadSession::Item : public Waiter {
 
   void end(const io::Reply& reply) {
     ended_ = true;
-    if (mount_ != nullptr) mount_->metrics->read_time.record(io::Reactor::now() - reply.arrived());
+    if (mount_ == nullptr) return;
+    const TimePoint now = io::Reactor::now();
+    mount_->metrics->read_time.record(now - reply.arrived());
+    if (session_.deps_.slow == nullptr || !session_.deps_.slow->slow(now - reply.arrived())) return;
+    session_.deps_.slow->report({.mount = *mount_,
+                                 .plan = *plan_,
+                                 .range = {chunk_, first_, end_ - first_},
+                                 .asker = want_.asker,
+                                 .arrived = reply.arrived(),
+                                 .ended = now,
+                                 .ready = all_ready_,
+                                 .fetched = filled_,
+                                 .trace = trace_,
+                                 .error = refusal_ ? &error_ : nullptr});
   }
 
   ReadSession& session_;
@@ -238,6 +254,7 @@ class ReadSession::Item : public Waiter {
   SharedPlan plan_;
   Mount* mount_ = nullptr;
   std::uint32_t chunk_ = 0;
+  std::uint32_t first_ = 0;
   std::uint32_t at_ = 0;  // sent so far, an offset in the chunk
   std::uint32_t end_ = 0;
   std::uint32_t ready_ = 0;  // in the arena, as far as we know
@@ -252,6 +269,8 @@ class ReadSession::Item : public Waiter {
   std::optional<wire::ReadOutcome> refusal_;
   Error error_;
   std::vector<core::NodeId> peers_;
+  FetchTrace trace_;
+  TimePoint all_ready_{};  // of what was fetched
 };
 
 ReadSession::ReadSession(const ReadDeps& deps, io::Reply reply) : deps_(deps), reply_(std::move(reply)) {}

@@ -19,6 +19,7 @@
 #include "node/chunks.h"
 #include "node/mounts.h"
 #include "node/prefetch.h"
+#include "node/slow_reads.h"
 #include "store/arena.h"
 
 namespace forebay::node {
@@ -29,7 +30,8 @@ struct ReadDeps {
   store::Arena& arena;
   ChunkService& chunks;
   CheckedPlans& plans;
-  Prefetcher* prefetcher;  // for clients of this machine; may be null
+  Prefetcher* prefetcher;     // for clients of this machine; may be null
+  SlowReads* slow = nullptr;  // may be null
 };
 
 class ReadSession : public std::enable_shared_from_this<ReadSession> {

@@ -74,6 +74,11 @@ Error tooMany() {
 Requests::Requests(Deps deps)
     : deps_(std::move(deps)),
       prefetcher_(deps_.chunks, deps_.arena.capacityBytes() / kPrefetchShare),
+      slow_reads_(deps_.slow_read,
+                  [this](core::NodeId node) {
+                    const core::Member* member = deps_.cell.map().find(node);
+                    return member == nullptr ? fmt::format("{:08x}", node) : member->name;
+                  }),
       cache_control_({.reactor = deps_.reactor,
                       .self = deps_.self,
                       .cell = deps_.cell,
@@ -142,7 +147,7 @@ void Requests::read(const io::Request& request, const wire::ReadView& read, io::
     (void)reply.fail(tooMany());
     return;
   }
-  const ReadDeps deps{deps_.reactor, deps_.mounts, deps_.arena, deps_.chunks, plans_, &prefetcher_};
+  const ReadDeps deps{deps_.reactor, deps_.mounts, deps_.arena, deps_.chunks, plans_, &prefetcher_, &slow_reads_};
   ReadSession::serve(deps, request, read, std::move(reply));
 }
 
@@ -156,6 +161,9 @@ struct Requests::Resolving {
   io::Reply reply;
   wire::pb::ResolveReply message;
   int open = 0;
+  Mount* mount = nullptr;
+  std::string first;  // of its names
+  core::NodeId asker = core::kNoNode;
 
   void answer() {
     const Status sent = reply.send(wire::MessageType::ResolveReply, message);
@@ -168,6 +176,9 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
   Mount* mount = TRY(mountOf(message.mount()));
   auto resolving = std::make_shared<Resolving>();
   resolving->open = message.paths_size();
+  resolving->mount = mount;
+  resolving->asker = request.from.peer ? request.from.node_id : core::kNoNode;
+  if (message.paths_size() > 0) resolving->first = message.paths(0);
   for (int i = 0; i < message.paths_size(); ++i) resolving->message.add_items();
   const ResolveOptions options{.object_only = message.object_only(),
                                .revalidate = message.revalidate(),
@@ -181,11 +192,20 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
   const NameService::Batch batch(deps_.names);
   for (int i = 0; i < message.paths_size(); ++i)
     deps_.names.resolve(*mount, message.paths(i), options, answerBy(request),
-                        [resolving, i](Result<NameService::Resolved> resolved) {
+                        [this, resolving, i, alive = std::weak_ptr(alive_)](Result<NameService::Resolved> resolved) {
                           fill(*resolving->message.mutable_items(i), resolved);
-                          if (--resolving->open == 0) resolving->answer();
+                          if (--resolving->open > 0) return;
+                          if (!alive.expired()) noteIfSlow(*resolving);
+                          resolving->answer();
                         });
   return {};
+}
+
+void Requests::noteIfSlow(const Resolving& resolving) {
+  const Duration took = io::Reactor::now() - resolving.reply.arrived();
+  if (!slow_reads_.slow(took)) return;
+  slow_reads_.reportNames(*resolving.mount, resolving.first, static_cast<std::size_t>(resolving.message.items_size()),
+                          resolving.asker, took);
 }
 
 Status Requests::list(const io::Request& request, Bytes body, io::Reply& reply) {

@@ -15,6 +15,7 @@
 #include "node/names.h"
 #include "node/prefetch.h"
 #include "node/read_session.h"
+#include "node/slow_reads.h"
 #include "reader/channels.h"
 #include "store/arena.h"
 #include "wire/messages.h"
@@ -36,6 +37,7 @@ class Requests : public io::RequestHandler {
     std::function<void(const wire::pb::AddMountRequest&, std::move_only_function<void(Result<std::string>)>)> add_mount;
     std::function<void(core::NodeId, std::uint64_t)> pull_map;
     std::function<bool()> overloaded;  // max_requests are open
+    Duration slow_read{0};             // 0: none is logged
   };
   explicit Requests(Deps deps);
   ~Requests() override;
@@ -51,6 +53,7 @@ class Requests : public io::RequestHandler {
 
   Status handle(const io::Request& request, Bytes body, io::Reply& reply);
   Status resolve(const io::Request& request, Bytes body, io::Reply& reply);
+  void noteIfSlow(const Resolving& resolving);
   Status list(const io::Request& request, Bytes body, io::Reply& reply);
   Status have(Bytes body, io::Reply& reply);
   Status where(const io::Request& request, Bytes body, io::Reply& reply);
@@ -63,6 +66,7 @@ class Requests : public io::RequestHandler {
   Deps deps_;
   CheckedPlans plans_;
   Prefetcher prefetcher_;
+  SlowReads slow_reads_;
   CacheControl cache_control_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };

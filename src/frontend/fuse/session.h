@@ -19,12 +19,12 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/log_limit.h"
 #include "base/metrics.h"
 #include "client/client.h"
 #include "frontend/fuse/buffer_pool.h"
 #include "frontend/fuse/directory_stream.h"
 #include "frontend/fuse/fuse_metrics.h"
-#include "frontend/fuse/log_limit.h"
 #include "frontend/fuse/node_table.h"
 #include "frontend/fuse/operations.h"
 #include "frontend/fuse/options.h"

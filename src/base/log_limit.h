@@ -1,4 +1,4 @@
-// Bounds what a broken origin can write to the log: `lines` per `period`, and a count of those left out.
+// Bounds what can be written to the log about one kind of trouble: `lines` per `period`, and a count of those left out.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "base/time.h"
 
-namespace forebay::fuse {
+namespace forebay {
 
 class LogLimit {
  public:
@@ -38,4 +38,4 @@ class LogLimit {
   std::uint64_t left_out_ = 0;
 };
 
-}  // namespace forebay::fuse
+}  // namespace forebay
