@@ -71,7 +71,7 @@ FOREBAY_API const char* forebay_code_name(forebay_code code);
 /* "0.1.0"; static. */
 FOREBAY_API const char* forebay_version(void);
 
-typedef struct forebay_client forebay_client; /* a connection to a node, with one I/O thread */
+typedef struct forebay_client forebay_client; /* connections to a node or a cell, with one I/O thread */
 typedef struct forebay_object forebay_object; /* one version of an object, open: a later version doesn't change it */
 typedef struct forebay_page forebay_page;     /* a page of a directory */
 typedef struct forebay_queue forebay_queue;   /* of completions */
@@ -128,15 +128,16 @@ typedef struct forebay_options {
   /* "unix:PATH" or "HOST:PORT" of a node. NULL: FOREBAY_NODE, else this machine's node, where the command line finds it
    * (FOREBAY_NODE_RUN_DIR, /run/forebay, $XDG_RUNTIME_DIR/forebay, /tmp/forebay-UID). */
   const char* node;
-  /* Members of a cell, to read it directly without a node of this machine. Not in this version:
-   * FOREBAY_UNSUPPORTED unless direct_count is 0. */
+  /* "HOST:PORT" of 1 to 64 members of a cell (their node.listen), to read it directly, without a node of this machine:
+   * the first that answers gives the cell's map, bytes come straight from the nodes that hold them. Every member must
+   * be reached from here. Not beside `node`. */
   const char* const* direct;
   size_t direct_count;
   uint32_t timeout_ms;         /* of each call that gives none; 0: 60,000 */
-  uint32_t connect_timeout_ms; /* how long the node may take to answer at first; 0: 3,000 */
+  uint32_t connect_timeout_ms; /* how long the node, or a member, may take to answer at first; 0: 3,000 */
 } forebay_options;
 
-/* Waits for the node's first answer; FOREBAY_UNAVAILABLE says where none was. NULL options: all defaults. */
+/* Waits for the first answer; FOREBAY_UNAVAILABLE says where none was. NULL options: all defaults. */
 FOREBAY_API forebay_code forebay_connect(const forebay_options* options, forebay_client** client, forebay_error* error);
 /* Ends open calls with FOREBAY_CANCELLED, tells all completions, and joins the I/O thread. Objects stay to be closed,
  * and answer FOREBAY_CANCELLED. */

@@ -1,4 +1,4 @@
-"""The client: a connection to a node."""
+"""The client: a connection to a node, or to the nodes of a cell."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Prefetch:
 
 
 class Client:
-    """A connection to a node, and through it to all mounts of the cell. Made by `forebay.connect`.
+    """A connection to a node, and through it to all mounts of the cell; or to the cell's nodes themselves (`direct`).
+    Made by `forebay.connect`.
 
     Names are MOUNT/PATH, such as "imagenet/train/shard-0001.tar". May be used by many threads at once; calls wait
     without the GIL, and Ctrl-C ends them. Every call may raise UnavailableError (no node answers), DeadlineExceededError
@@ -54,8 +55,18 @@ class Client:
     were open before the fork raise InvalidArgumentError there. Pickled, a client is what it was made from.
     """
 
-    def __init__(self, node: Optional[str] = None, *, timeout: float = 60.0, connect_timeout: float = 3.0) -> None:
-        self._options = (node, _milliseconds(timeout, "timeout"), _milliseconds(connect_timeout, "connect_timeout"))
+    def __init__(
+        self,
+        node: Optional[str] = None,
+        *,
+        direct: Iterable[str] = (),
+        timeout: float = 60.0,
+        connect_timeout: float = 3.0,
+    ) -> None:
+        members = _list_of(direct, "members")
+        self._options = (
+            node, members, _milliseconds(timeout, "timeout"), _milliseconds(connect_timeout, "connect_timeout")
+        )
         self._closed = False
         self._connect()
 
@@ -238,27 +249,33 @@ class Client:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        node, timeout_ms, connect_timeout_ms = self._options
-        return _unpickled, (node, timeout_ms / 1000, connect_timeout_ms / 1000)
+        node, direct, timeout_ms, connect_timeout_ms = self._options
+        return _unpickled, (node, timeout_ms / 1000, connect_timeout_ms / 1000, direct)
 
     def __repr__(self) -> str:
-        return f"<forebay.Client of {self._options[0] or 'this machine'}{' closed' if self._closed else ''}>"
+        cell = self._options[0] or ", ".join(self._options[1]) or "this machine"
+        return f"<forebay.Client of {cell}{' closed' if self._closed else ''}>"
 
 
-def connect(node: Optional[str] = None, *, timeout: float = 60.0, connect_timeout: float = 3.0) -> Client:
-    """Connects to a node and waits for its first answer.
+def connect(
+    node: Optional[str] = None, *, direct: Iterable[str] = (), timeout: float = 60.0, connect_timeout: float = 3.0
+) -> Client:
+    """Connects to a node, or to a cell, and waits for the first answer.
 
     node: "unix:PATH" or "HOST:PORT". None: FOREBAY_NODE, or else this machine's node.
+    direct: "HOST:PORT" of members of a cell, to read it without a node of this machine, straight from its nodes.
     timeout: seconds that each call may take; a busy or restarting node is asked again within it.
     connect_timeout: seconds that the node may take to answer at first.
 
     Raises UnavailableError where no node answers, and says where it looked; ValueError for a bad argument.
     """
-    return Client(node, timeout=timeout, connect_timeout=connect_timeout)
+    return Client(node, direct=direct, timeout=timeout, connect_timeout=connect_timeout)
 
 
-def _unpickled(node: Optional[str], timeout: float, connect_timeout: float) -> Client:
-    return Client(node, timeout=timeout, connect_timeout=connect_timeout)
+def _unpickled(
+    node: Optional[str], timeout: float, connect_timeout: float, direct: Iterable[str] = ()
+) -> Client:
+    return Client(node, direct=direct, timeout=timeout, connect_timeout=connect_timeout)
 
 
 def _milliseconds(seconds: float, what: str) -> int:

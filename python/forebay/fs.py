@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NoReturn, Optional, Union
 
@@ -21,7 +22,7 @@ _COPY_BYTES = 8 << 20  # a chunk of a mount by default
 class ForebayFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """fsspec over a cell.
 
-    node, timeout, connect_timeout: as `forebay.connect`. Connects at the first call, and again in a forked child. fsspec
+    node, direct, timeout, connect_timeout: as `forebay.connect`. Connects at the first call, and again in a forked child. fsspec
     gives the same instance for the same arguments, so FOREBAY_NODE counts as it was at the first call.
     Paths are MOUNT/PATH. Listings aren't cached here: the cell does that, for as long as the mount's consistency says.
     What would write raises OSError (EROFS).
@@ -31,10 +32,17 @@ class ForebayFileSystem(AbstractFileSystem):  # type: ignore[misc]
     root_marker = ""
 
     def __init__(
-        self, node: Optional[str] = None, timeout: float = 60.0, connect_timeout: float = 3.0, **options: Any
+        self,
+        node: Optional[str] = None,
+        direct: Sequence[str] = (),
+        timeout: float = 60.0,
+        connect_timeout: float = 3.0,
+        **options: Any,
     ) -> None:
-        super().__init__(node=node, timeout=timeout, connect_timeout=connect_timeout, **options)
-        self._connect_to = {"node": node, "timeout": timeout, "connect_timeout": connect_timeout}
+        super().__init__(node=node, direct=direct, timeout=timeout, connect_timeout=connect_timeout, **options)
+        self._connect_to = {
+            "node": node, "direct": tuple(direct), "timeout": timeout, "connect_timeout": connect_timeout
+        }
         self._client: Optional[Client] = None
 
     @property

@@ -154,11 +154,17 @@ class Pending {
 
 class Client {
  public:
-  Client(const nb::object& node, std::uint32_t timeout_ms, std::uint32_t connect_timeout_ms) {
+  Client(const nb::object& node, const nb::list& direct, std::uint32_t timeout_ms, std::uint32_t connect_timeout_ms) {
     const std::string address = node.is_none() ? "" : nameOf(node);
+    std::vector<std::string> members;
+    for (const nb::handle member : direct) members.push_back(nameOf(member));
+    std::vector<const char*> seeds;
+    for (const std::string& member : members) seeds.push_back(member.c_str());
     forebay_options options = {};
     options.size = sizeof options;
     options.node = address.empty() ? nullptr : address.c_str();
+    options.direct = seeds.empty() ? nullptr : seeds.data();
+    options.direct_count = seeds.size();
     options.timeout_ms = timeout_ms;
     options.connect_timeout_ms = connect_timeout_ms;
     forebay_error error = {};
@@ -307,8 +313,8 @@ NB_MODULE(_native, module) {
       .def("cancel", &Pending::cancel)
       .def("outcomes", &Pending::outcomes);
   nb::class_<Client>(module, "Client")
-      .def(nb::init<const nb::object&, std::uint32_t, std::uint32_t>(), nb::arg("node").none(), nb::arg("timeout_ms"),
-           nb::arg("connect_timeout_ms"))
+      .def(nb::init<const nb::object&, const nb::list&, std::uint32_t, std::uint32_t>(), nb::arg("node").none(),
+           nb::arg("direct"), nb::arg("timeout_ms"), nb::arg("connect_timeout_ms"))
       .def("close", &Client::close)
       .def("open", &Client::open, nb::arg("name"), nb::arg("revalidate"))
       .def("stat", &Client::stat, nb::arg("names"))

@@ -23,6 +23,22 @@ def test_a_directory_is_listed_in_order(client):
     assert client.ls("data")[0].mtime_ns > 1e18
 
 
+def test_a_cell_is_read_without_a_node_beside_it(world, known):
+    members = [":".join(map(str, node.address)) for node in world.cell.nodes]
+    with forebay.connect(direct=members[:1]) as client:
+        with client.open("data/a") as file:
+            assert file.read() == known("a")
+        assert [entry.name for entry in client.scandir("data/dir")] == ["b", "c", "sub"]
+        copy = pickle.loads(pickle.dumps(client))
+        assert copy.stat("data/a").size == len(known("a"))
+        copy.close()
+        assert members[0] in repr(client)
+    with pytest.raises(ValueError, match="not both"):
+        forebay.connect(world.node, direct=members)
+    with pytest.raises(TypeError):
+        forebay.connect(direct=members[0])
+
+
 def test_stat_says_what_names_are(client):
     found = client.stat("data/a")
     assert (found.directory, found.size, found.chunk_size) == (False, OBJECTS["a"], MIB) and found.version

@@ -58,8 +58,8 @@ void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
   }
 }
 
-// Who asks owners asks the next one when this one is silent until the deadline. So it hears shortly before that this one is
-// slow, which is no reason to stay away from it.
+// Who asks owners asks the next one when this one is silent until the deadline. So it hears shortly before that this
+// one is slow, which is no reason to stay away from it.
 TimePoint answerBy(const io::Request& request) {
   if (!request.from.asksOwners() || request.deadline == kNever) return request.deadline;
   return request.deadline - std::min<Duration>(500ms, (request.deadline - request.arrived) / 4);

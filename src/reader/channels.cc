@@ -19,7 +19,8 @@ Channel* Channels::to(core::NodeId node, const core::SlotMap& map) {
   ChannelOptions options = options_;
   if (on_map_version_) options.on_map_version = [this, node](std::uint64_t version) { on_map_version_(node, version); };
   // The new one is in its place before the old one's requests fail: they may come back here.
-  const auto old = std::exchange(entry.channel, std::make_unique<Channel>(reactor_, std::move(*address), std::move(options)));
+  const auto old =
+      std::exchange(entry.channel, std::make_unique<Channel>(reactor_, std::move(*address), std::move(options)));
   entry.address = member->address;
   if (old) old->close();
   return entry.channel.get();

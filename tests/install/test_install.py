@@ -101,6 +101,15 @@ def test_every_form_of_the_cpp_header_does_what_it_says(built, node):
     assert run(built / "every_form", env=environment(node)).endswith(b" checks\n")
 
 
+def test_both_are_direct_readers_too(built, node):
+    host, port = node.address
+    env = {**os.environ, "FOREBAY_NODE": "unix:/nonexistent/forebay.sock"}
+    assert run(built / "every_form", f"{host}:{port}", env=env).endswith(b" checks\n")
+    names = "".join(f"data/{name}\n" for name, _ in OBJECTS).encode()
+    got = run(built / "checksum_objects", "--direct", f"{host}:{port}", input=names, env=env)
+    assert got == run(built / "checksum_objects", input=names, env=environment(node))
+
+
 @pytest.mark.parametrize("name", [name for name, _ in documented()])
 def test_every_program_of_the_documentation_runs(built, node, name):
     run(built / Path(name).stem, env=environment(node))
