@@ -228,12 +228,6 @@ class Parser {
     yields(c, status_);
   }
 
-  void addConfig() {
-    CLI::App* c = app_.add_subcommand("config", "Check a configuration, or print what can be configured");
-    c->require_subcommand(1);
-    CLI::App* check = c->add_subcommand("check", "Say what is wrong with a file, and what is in force");
-    check->add_option("FILE", check_.file, "Configuration file")->required();
-    check->add_option("--set", check_.sets, "Override a key, as for `node`")
   void addFreeze() {
     CLI::App* c = app_.add_subcommand("freeze", "Write the manifest of what is at a mount's origin now");
     c->add_option("MOUNT", freeze_.mount, "A mount of the node")->required();
@@ -242,6 +236,12 @@ class Parser {
     yields(c, freeze_);
   }
 
+  void addConfig() {
+    CLI::App* c = app_.add_subcommand("config", "Check a configuration, or print what can be configured");
+    c->require_subcommand(1);
+    CLI::App* check = c->add_subcommand("check", "Say what is wrong with a file, and what is in force");
+    check->add_option("FILE", check_.file, "Configuration file")->required();
+    check->add_option("--set", check_.sets, "Override a key, as for `node`")
         ->type_name("KEY=VALUE")
         ->expected(1)
         ->take_all();
@@ -285,11 +285,11 @@ class Parser {
   GetOptions get_;
   RefreshOptions refresh_;
   EvictOptions evict_;
+  FreezeOptions freeze_;
   ConfigCheckOptions check_;
 };
 
 }  // namespace
-  FreezeOptions freeze_;
 
 std::variant<Invocation, Answer> parseCommandLine(std::vector<std::string> arguments) {
   return Parser().parse(std::move(arguments));
