@@ -42,6 +42,7 @@ class Parser {
     addForget();
     addStatus();
     addFreeze();
+    addVerify();
     addConfig();
     app_.add_subcommand("version", "Print the version")->callback([this] { made_.command = VersionOptions{}; });
     app_.footer(kExamples);  // last: commands would take it over
@@ -236,6 +237,17 @@ class Parser {
     yields(c, freeze_);
   }
 
+  void addVerify() {
+    CLI::App* c = app_.add_subcommand("verify", "Compare what Forebay serves, or a local copy, with the origin");
+    c->add_option("WHAT", verify_.what, "MOUNT[/PATH]; with --against a local directory")->required();
+    c->add_option("--against", verify_.against, "What the local directory is a copy of")->type_name("MOUNT[/PATH]");
+    c->add_flag("--size-only", verify_.size_only, "Names, sizes and versions alone: reads no bytes");
+    c->add_option("--in-flight", verify_.in_flight, "Objects that are read at once (default 8)")
+        ->type_name("N")
+        ->check(CLI::Range(1U, 256U));
+    yields(c, verify_);
+  }
+
   void addConfig() {
     CLI::App* c = app_.add_subcommand("config", "Check a configuration, or print what can be configured");
     c->require_subcommand(1);
@@ -282,10 +294,11 @@ class Parser {
   LoadOptions load_;
   StatusOptions status_;
   WhereOptions where_;
+  FreezeOptions freeze_;
+  VerifyOptions verify_;
   GetOptions get_;
   RefreshOptions refresh_;
   EvictOptions evict_;
-  FreezeOptions freeze_;
   ConfigCheckOptions check_;
 };
 

@@ -11,6 +11,7 @@
 #include "cli/freeze.h"
 #include "cli/run_mount.h"
 #include "cli/run_node.h"
+#include "cli/verify.h"
 
 namespace forebay::cli {
 
@@ -19,7 +20,7 @@ struct VersionOptions {};
 
 using Command = std::variant<NodeOptions, MountArguments, UnmountOptions, LsOptions, StatOptions, CatOptions,
                              LoadOptions, StatusOptions, WhereOptions, GetOptions, RefreshOptions, EvictOptions,
-                             ConfigCheckOptions, ConfigDocsOptions, VersionOptions, FreezeOptions>;
+                             ConfigCheckOptions, ConfigDocsOptions, VersionOptions, FreezeOptions, VerifyOptions>;
 
 struct Invocation {
   Command command;

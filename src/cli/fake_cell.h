@@ -21,6 +21,7 @@ class FakeCell : public Cell {
   std::uint32_t chunk_bits = core::kMinChunkBits;
   wire::pb::StatusReply status_reply;
   std::optional<std::map<std::string, std::string>> origin_objects;
+  std::map<std::string, std::string> origin_md5;  // "MOUNT/PATH" -> 16 bytes
   std::uint32_t nodes = 3;
   std::map<core::NodeId, std::string> silent_nodes;
   wire::pb::RefreshReply refresh_reply;
@@ -69,10 +70,13 @@ class FakeCell : public Cell {
 
   // Of `origin_objects`, where a test gives them: what was changed behind the cell's back.
   Result<client::DirectoryPage> listOrigin(const ObjectName& directory, const std::string& cursor) override {
-    if (!origin_objects) return list(directory, cursor, true);
-    std::swap(objects, *origin_objects);
+    if (origin_objects) std::swap(objects, *origin_objects);
     auto made = list(directory, cursor, true);
-    std::swap(objects, *origin_objects);
+    if (origin_objects) std::swap(objects, *origin_objects);
+    if (!made) return made;
+    for (auto& entry : made->entries)
+      if (const auto md5 = origin_md5.find(directory.below(entry.name).text()); md5 != origin_md5.end())
+        entry.md5 = md5->second;
     return made;
   }
 

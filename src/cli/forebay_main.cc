@@ -43,6 +43,7 @@ int dispatch(Terminal& t, const Invocation& call) {
           },
           [&](const EvictOptions& o) { return withCell(t, call, [&](Cell& cell) { return runEvict(cell, t, o); }); },
           [&](const FreezeOptions& o) { return withCell(t, call, [&](Cell& cell) { return runFreeze(cell, t, o); }); },
+          [&](const VerifyOptions& o) { return withCell(t, call, [&](Cell& cell) { return runVerify(cell, t, o); }); },
           [&](const ConfigCheckOptions& o) { return runConfigCheck(t, o); },
           [&](const ConfigDocsOptions&) { return runConfigDocs(t); },
           [&](const VersionOptions&) { return runVersion(t); },

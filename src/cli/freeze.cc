@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/json_writer.h"
 #include "cli/exit_codes.h"
+#include "cli/sorted_names.h"
 #include "cli/tree_walk.h"
 #include "cli/units.h"
 #include "io/descriptor.h"
@@ -77,7 +78,7 @@ class Target {
 
 Status writeEntries(Cell& cell, Terminal& terminal, const ObjectName& mount, Target& target,
                     node::ManifestWriter& writer) {
-  TreeWalk walk(cell, mount, {.raw = true, .recursive = true, .from_origin = true});
+  TreeWalk walk(cell, mount, {.raw = true, .recursive = true, .from_origin = true, .sorted = true});
   while (auto step = walk.next()) {
     if (step->error)
       return fail(step->error->code, fmt::format("list {}: {}", printable(step->name.text()), step->error->message),
@@ -97,21 +98,13 @@ Status writeEntries(Cell& cell, Terminal& terminal, const ObjectName& mount, Tar
   return {};
 }
 
-Result<std::string> urlOf(Cell& cell, const std::string& mount) {
-  const auto reply = TRY(cell.status(false));
-  for (const auto& node : reply.nodes())
-    for (const auto& known : node.mounts())
-      if (known.name() == mount) return known.url();
-  return fail(Code::NotFound, "the node has no mount of that name (`forebay ls` shows them)");
-}
-
 Status freeze(Cell& cell, Terminal& terminal, const FreezeOptions& options) {
   const ObjectName mount = TRY(ObjectName::parse(options.mount));
   if (!mount.path.empty())
     return fail(Code::InvalidArgument, "a whole mount is frozen, not a directory of one: make a mount of it");
   if (terminal.json() && options.file.empty())
     return fail(Code::InvalidArgument, "--json and the manifest both want stdout: write the manifest with -o FILE");
-  const std::string url = TRY(urlOf(cell, mount.mount));
+  const std::string url = TRY(mountUrl(cell, mount.mount));
   Target target(terminal, options.file);
   TRY(target.open());
   const std::string made = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));

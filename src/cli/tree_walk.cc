@@ -43,7 +43,7 @@ std::optional<client::DirectoryEntry> TreeWalk::take(Level& level) const {
     }
     if (!more) return std::nullopt;
     client::DirectoryEntry entry = std::move(level.page.entries[level.index++]);
-    if (!options_.from_origin || !entry.directory) return entry;
+    if (!options_.sorted || !entry.directory) return entry;
     const auto later = std::ranges::find_if(level.held, [&](const auto& held) { return keyOf(held) < keyOf(entry); });
     level.held.insert(later, std::move(entry));  // the next last
   }

@@ -21,9 +21,10 @@ class TreeWalk {
   struct Options {
     bool raw = false;
     bool recursive = true;
-    // What is there now, raw, in the order of the whole names' bytes, with all that is below a directory at the place
-    // of its name and a '/' ("a-b" comes before "a/b"), whichever order the origin lists in. Recursive.
-    bool from_origin = false;
+    bool from_origin = false;  // what is there now, raw, with checksums
+    // In the order of the whole names' bytes, with all that is below a directory at the place of its name and a '/'
+    // ("a-b" comes before "a/b"), whichever order the origin lists in. Recursive.
+    bool sorted = false;
   };
   struct Step {
     ObjectName name;               // of the entry; of an error: of the directory
@@ -42,7 +43,7 @@ class TreeWalk {
     client::DirectoryPage page;
     std::size_t index = 0;
     bool started = false;
-    // from_origin: directories that were listed, and whose place hasn't come. Each is the beginning of the next name,
+    // sorted: directories that were listed, and whose place hasn't come. Each is the beginning of the next name,
     // so they are few.
     std::vector<client::DirectoryEntry> held;
   };

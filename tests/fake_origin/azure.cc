@@ -10,6 +10,7 @@ namespace forebay::fake {
 namespace {
 
 constexpr std::uint64_t kMaxResults = 5000;
+constexpr std::uint64_t kMaxRangeMd5 = 4 * kMiB;
 
 Refusal unknownOperation(std::string_view what) {
   return {400, "InvalidQueryParameterValue", fmt::format("{} is no operation that this server knows.", what)};
@@ -116,15 +117,26 @@ Answer AzureDialect::serve(const Head& head, const Target& target, const Receive
 }
 
 Answer AzureDialect::get(const Head& head, const Target& target, Context& context) const {
-  if (head.hasHeader("x-ms-range-get-content-md5") || head.hasHeader("x-ms-range-get-content-crc64"))
-    return refuse(head, {400, "UnsupportedHeader", "Checksums of ranges are not served here."});
+  if (head.hasHeader("x-ms-range-get-content-crc64"))
+    return refuse(head, {400, "UnsupportedHeader", "CRC64s of ranges are not served here."});
   const auto range = head.hasHeader("x-ms-range") ? head.header("x-ms-range") : head.header("range");
-  return read(head, target,
-              {.range = target.op == Op::Get ? std::string(range) : std::string(),  // a HEAD has no range here
-               .no_container = "ContainerNotFound",
-               .no_object = "BlobNotFound",
-               .precondition = "ConditionNotMet"},
-              context);
+  const bool wants_md5 = head.header("x-ms-range-get-content-md5") == "true";
+  if (wants_md5 && range.empty())
+    return refuse(head, {400, "InvalidHeaderValue", "x-ms-range-get-content-md5 needs a range."});
+  Answer answer = read(head, target,
+                       {.range = target.op == Op::Get ? std::string(range) : std::string(),  // a HEAD has no range here
+                        .no_container = "ContainerNotFound",
+                        .no_object = "BlobNotFound",
+                        .precondition = "ConditionNotMet"},
+                       context);
+  if (!wants_md5 || answer.status != 206) return answer;
+  if (answer.length > kMaxRangeMd5)
+    return refuse(head, {400, "OutOfRangeInput", "A checksum is given for ranges of at most 4 MiB."});
+  const Object* object = context.objects.find(target.container, target.name);
+  const auto md5 = context.objects.md5Of(target.container, target.name, *object, answer.content_offset, answer.length);
+  if (!md5) return refuse(head, {500, "InternalError", md5.error().message});
+  answer.set("Content-MD5", base64(*md5));
+  return answer;
 }
 
 Answer AzureDialect::put(const Head& head, const Target& target, const ReceivedBody& body, Context& context) const {
@@ -216,12 +228,16 @@ std::string AzureDialect::listXml(const Head& head, const Target& target, const 
     const std::string tag = etag(*item.object);
     const std::string date = httpDate(item.object->mtime_s);
     // The service lists ETags without the quotes that they have in headers.
+    const std::string md5 = item.object->md5.empty()
+                                ? "<Content-MD5/>"
+                                : fmt::format("<Content-MD5>{}</Content-MD5>", base64(item.object->md5));
     text += fmt::format(
         "<Blob>{}<Properties><Creation-Time>{}</Creation-Time><Last-Modified>{}</Last-Modified><Etag>{}</Etag>"
         "<Content-Length>{}</Content-Length><Content-Type>{}</Content-Type><Content-Encoding/><Content-Language/>"
-        "<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><LeaseStatus>unlocked</LeaseStatus>"
+        "{}<BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier><LeaseStatus>unlocked</LeaseStatus>"
         "<LeaseState>available</LeaseState><ServerEncrypted>true</ServerEncrypted></Properties><OrMetadata/></Blob>",
-        name(item.name), date, date, tag.substr(1, tag.size() - 2), item.object->size, xml(item.object->content_type));
+        name(item.name), date, date, tag.substr(1, tag.size() - 2), item.object->size, xml(item.object->content_type),
+        md5);
   }
   text +=
       page.next.empty() ? "</Blobs><NextMarker/>" : fmt::format("</Blobs><NextMarker>{}</NextMarker>", xml(page.next));

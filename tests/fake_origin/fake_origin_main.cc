@@ -48,6 +48,9 @@ void addOptions(CLI::App& app, Arguments& arguments, World& world) {
   app.add_option("--latency-ms", world.settings.latency_ms, "Before each answer starts");
   app.add_option("--idle-timeout-ms", world.settings.idle_timeout_ms, "Close connections without a request")
       ->capture_default_str();
+  app.add_flag_function(
+      "--content-md5", [&world](std::int64_t) { world.objects.keepMd5(); },
+      "Objects of up to 64 MiB have the MD5 that uploads in one part leave: in Azure's listings, as S3's ETags");
   app.add_flag("--anonymous", world.settings.anonymous, "Reads and lists need no credentials");
   app.add_flag("--die-with-parent", arguments.die_with_parent, "End when the process that started this one ends");
 }

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/hasher.h"
 
 namespace forebay::fake {
 namespace fs = std::filesystem;
@@ -119,6 +120,8 @@ Object& ObjectStore::put(std::string_view container, std::string_view name, NewC
   object.size = content.text ? content.text->size() : content.generated_size.value_or(content.file_size);
   object.text = std::move(content.text);
   object.file = std::move(content.file);
+  if (keep_md5_ && object.size <= kMaxMd5)
+    if (auto md5 = md5Of(container, name, object, 0, object.size)) object.md5 = std::move(*md5);
   return containers_[std::string(container)].insert_or_assign(std::string(name), std::move(object)).first->second;
 }
 
@@ -188,6 +191,27 @@ Result<std::vector<Segment>> ObjectStore::segments(std::string_view container, s
     }
   }
   return list;
+}
+
+Result<std::string> ObjectStore::md5Of(std::string_view container, std::string_view name, const Object& object,
+                                       std::uint64_t offset, std::uint64_t length) {
+  Hasher hasher = TRY(Hasher::create(Hasher::Kind::Md5));
+  if (length > kMaxMd5) return fail(Code::InvalidArgument, "too much for a checksum");
+  for (const Segment& segment : TRY(segments(container, name, object, offset, length))) {
+    if (segment.text) {
+      hasher.update(std::string_view(*segment.text).substr(segment.offset, segment.length));
+      continue;
+    }
+    std::string bytes(segment.length, '\0');
+    for (std::size_t at = 0; at < bytes.size();) {
+      const ssize_t n =
+          pread(*segment.file, bytes.data() + at, bytes.size() - at, static_cast<off_t>(segment.offset + at));
+      if (n <= 0) return failErrno("read for a checksum", n < 0 ? errno : EIO);
+      at += static_cast<std::size_t>(n);
+    }
+    hasher.update(bytes);
+  }
+  return std::string(textOf(hasher.finish()));
 }
 
 }  // namespace forebay::fake

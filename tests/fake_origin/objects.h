@@ -32,6 +32,7 @@ struct Object {
   std::uint64_t version = 0;  // grows with each change of this name
   std::int64_t mtime_s = 0;
   std::string content_type = "application/octet-stream";
+  std::string md5;   // 16 bytes, where keepMd5() was asked and it isn't too large; else empty
   Headers metadata;  // x-ms-meta-* or x-amz-meta-*, names without that prefix
 
   // Where the bytes are; exactly one of these.
@@ -66,6 +67,13 @@ class ObjectStore {
   // A new version with generated content: what a writer elsewhere does. `size` as before where it isn't given.
   bool change(std::string_view container, std::string_view name, std::optional<std::uint64_t> size, std::int64_t now_s);
   void clear();
+  // From now on objects that are put or generated keep their MD5, as those do that clients upload in one part: Azure's
+  // listings say it, and S3's ETags are it. Not those above kMaxMd5 ("in parts"), and no file of a directory.
+  void keepMd5() { keep_md5_ = true; }
+  static constexpr std::uint64_t kMaxMd5 = 64 * kMiB;
+  // Of some of an object's bytes, at most kMaxMd5: 16 bytes.
+  Result<std::string> md5Of(std::string_view container, std::string_view name, const Object& object,
+                            std::uint64_t offset, std::uint64_t length);
 
   // The bytes [offset, offset + length) as segments to be sent. Fails when a file can't be opened any more.
   Result<std::vector<Segment>> segments(std::string_view container, std::string_view name, const Object& object,
@@ -79,6 +87,7 @@ class ObjectStore {
   // Versions outlive their objects: deleted and put again, a name must not get an old ETag back.
   std::map<std::pair<std::string, std::string>, std::uint64_t> versions_;
   std::shared_ptr<const int> pattern_;
+  bool keep_md5_ = false;
 };
 
 // A descriptor that closes itself.

@@ -248,7 +248,8 @@ void S3Dialect::stamp(const Head&, std::uint64_t request, Answer& answer) const 
 }
 
 std::string S3Dialect::etag(const Object& object) const {
-  return fmt::format("\"{:016x}{:016x}\"", object.tag, mix64(object.tag));
+  if (!object.md5.empty()) return fmt::format("\"{}\"", hex(bytesOf(object.md5)));
+  return fmt::format("\"{:016x}{:016x}-2\"", object.tag, mix64(object.tag));  // as of an object that was put in parts
 }
 
 void S3Dialect::describe(const Object& object, Answer& answer) const {
