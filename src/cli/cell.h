@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "cli/object_name.h"
 #include "client/client.h"
+#include "client/node_client.h"
 #include "core/types.h"
 #include "io/socket.h"
 #include "wire/messages.pb.h"
@@ -43,8 +44,8 @@ class Cell {
   virtual Result<std::size_t> read(const std::string& mount, const core::Plan& plan, std::uint64_t offset,
                                    MutableBytes into) = 0;
 
-  // Brings that range into the cell, without carrying its bytes to this process. Success means that all of it is there.
-  virtual Status warm(const std::string& mount, const core::Plan& plan, std::uint64_t offset, std::uint64_t length) = 0;
+  // One step of bringing objects into the cell (client::NodeClient::load): how far each is, after about half a second.
+  virtual Result<wire::pb::LoadReply> load(std::span<const core::Plan> plans, const client::LoadTarget& target) = 0;
 
   virtual Result<client::Where> where(const ObjectName& object) = 0;
 

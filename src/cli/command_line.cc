@@ -193,10 +193,16 @@ class Parser {
   void addLoad() {
     CLI::App* c = app_.add_subcommand("load", "Bring objects into the cell before they are needed");
     c->add_option("NAME", load_.names, "MOUNT[/PATH]: an object, or a directory and everything below")->required();
-    c->add_option("--in-flight", load_.in_flight, "Requests at once (default 32)")
+    c->add_option("--copies", copies_, "On how many nodes each part of an object shall be, or \"all\" (default 1)")
+        ->type_name("N|all")
+        ->check(CLI::IsMember({"all"}) | CLI::Range(1U, 5000U));
+    c->add_option("--in-flight", load_.in_flight, "Chunks that each node fetches at once (default 16)")
         ->type_name("N")
-        ->check(CLI::Range(1U, 1024U));
-    yields(c, load_);
+        ->check(CLI::Range(1U, 256U));
+    c->callback([this] {
+      load_.copies = copies_ == "all" ? 0U : static_cast<std::uint32_t>(std::stoul(copies_));
+      made_.command = load_;
+    });
   }
 
   void addGet() {
@@ -292,6 +298,7 @@ class Parser {
   StatOptions stat_;
   CatOptions cat_;
   LoadOptions load_;
+  std::string copies_ = "1";
   StatusOptions status_;
   WhereOptions where_;
   FreezeOptions freeze_;

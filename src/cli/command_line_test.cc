@@ -48,6 +48,9 @@ TEST(CommandLine, understandsEachCommand) {
   EXPECT_EQ(node.config, "f.toml");
   EXPECT_THAT(node.sets, ElementsAre("a.b=1", "a.c=2"));
   EXPECT_EQ(typed<LoadOptions>({"load", "--in-flight", "7", "data"}).in_flight, 7U);
+  EXPECT_EQ(typed<LoadOptions>({"load", "data"}).copies, 1U);
+  EXPECT_EQ(typed<LoadOptions>({"load", "--copies", "8", "data"}).copies, 8U);
+  EXPECT_EQ(typed<LoadOptions>({"load", "--copies=all", "data"}).copies, 0U);
   EXPECT_TRUE(typed<UnmountOptions>({"umount", "-z", "/mnt"}).lazy);
   EXPECT_TRUE(typed<StatusOptions>({"status", "--local"}).local);
   EXPECT_EQ(typed<ConfigCheckOptions>({"config", "check", "f"}).file, "f");
@@ -86,8 +89,13 @@ TEST(CommandLine, mistakesAreUsageErrorsThatSayWhat) {
   EXPECT_THAT(refused({"ls", "--timeout", "5"}).err, HasSubstr("--timeout 5: must be a duration"));
   EXPECT_THAT(refused({"ls", "--wrong"}).err, HasSubstr("--wrong"));
   EXPECT_THAT(refused({"mount", "s3://b", "/m", "--path-style", "--host-style"}).err, HasSubstr("--host-style"));
-  for (const auto& arguments :
-       {std::vector<std::string>{}, {"sl"}, {"cat"}, {"load", "--in-flight", "0", "a"}, {"config"}})
+  for (const auto& arguments : {std::vector<std::string>{},
+                                {"sl"},
+                                {"cat"},
+                                {"load", "--in-flight", "0", "a"},
+                                {"load", "--copies", "0", "a"},
+                                {"load", "--copies", "al", "a"},
+                                {"config"}})
     EXPECT_EQ(refused(arguments).exit_code, kExitUsage);
 }
 

@@ -37,7 +37,8 @@ int runCat(Cell& cell, Terminal& terminal, const CatOptions& options);
 
 struct LoadOptions {
   std::vector<std::string> names;
-  unsigned in_flight = 32;  // calls at once; one per thread
+  unsigned in_flight = 0;    // chunks that each node fetches at once; 0: its choice
+  std::uint32_t copies = 1;  // of each chunk in the cell; 0: on every node
 };
 int runLoad(Cell& cell, Terminal& terminal, const LoadOptions& options);
 

@@ -148,9 +148,8 @@ TEST_F(Commands, catOfAVersionThatWentAwayMidwayIsIncomplete) {
 TEST_F(Commands, loadBringsEverythingBelowAName) {
   cell.objects["data/large"] = std::string(10 * kMiB + 1, 'x');
   EXPECT_EQ(load({.names = {"data"}, .in_flight = 8}), kExitOk);
-  EXPECT_EQ(cell.warmed["data/large"], 10 * kMiB + 1);
-  EXPECT_EQ(cell.warmed["data/sub/deep/y"], 3U);
-  EXPECT_LE(cell.most_in_flight, 8U);
+  EXPECT_EQ(cell.loaded["data/large"], 10 * kMiB + 1);
+  EXPECT_EQ(cell.loaded["data/sub/deep/y"], 3U);
   EXPECT_THAT(output.out, AllOf(HasSubstr(R"("event":"done")"), HasSubstr(R"("objects":6,"total_objects":6)"),
                                 HasSubstr(R"("bytes":10485772,"total_bytes":10485772)")));
 }
@@ -159,7 +158,8 @@ TEST_F(Commands, loadResolvesInBatches) {
   for (int i = 0; i < 1000; ++i) cell.objects["data/many/" + std::to_string(i)] = "x";
   cell.page = 1000;
   EXPECT_EQ(load({.names = {"data/many"}, .in_flight = 1}), kExitOk);
-  EXPECT_EQ(cell.warmed.size(), 1000U);
+  EXPECT_EQ(cell.loaded.size(), 1000U);
+  EXPECT_LE(cell.resolve_calls, 1 + 1000U);
 }
 
 TEST_F(Commands, loadNamesWhatFailedAndLoadsTheRest) {
@@ -170,13 +170,30 @@ TEST_F(Commands, loadNamesWhatFailedAndLoadsTheRest) {
   EXPECT_THAT(output.err, AllOf(HasSubstr("data/large: origin: no answer"), HasSubstr("data/a: refused")));
   EXPECT_THAT(output.out, AllOf(HasSubstr(R"({"event":"failure","name":"data/a","code":"PermissionDenied")"),
                                 HasSubstr(R"("event":"failed")"), HasSubstr(R"("failures":2,"failed_objects":2)")));
-  EXPECT_EQ(cell.warmed["data/sub/x"], 2U);
+  EXPECT_EQ(cell.loaded["data/sub/x"], 2U);
 }
 
 TEST_F(Commands, loadOfOneNameThatIsNotThereSaysSoInItsCode) {
   EXPECT_EQ(load({.names = {"data/none"}}), kExitNotFound);
   cell.broken["data/sub"] = {Code::Unauthenticated, "the key was refused"};
   EXPECT_EQ(load({.names = {"data/sub"}}), kExitPermission);
+}
+
+TEST_F(Commands, loadOfCopiesCountsThemAll) {
+  cell.objects["data/large"] = std::string(3 * kMiB, 'x');
+  EXPECT_EQ(load({.names = {"data/large"}, .copies = 2}), kExitOk);
+  EXPECT_EQ(cell.loaded["data/large"], 6 * kMiB);
+  EXPECT_THAT(output.out, HasSubstr(R"("bytes":6291456,"total_bytes":6291456)"));
+  EXPECT_EQ(load({.names = {"data/large"}, .copies = 0}), kExitOk);
+  EXPECT_EQ(cell.loaded["data/large"], 9 * kMiB);
+}
+
+TEST_F(Commands, loadDoesWithoutANodeThatNeverAnswers) {
+  cell.silent_nodes[7] = "n7";
+  EXPECT_EQ(load({.names = {"data/a"}, .copies = 3}), kExitOk);
+  EXPECT_THAT(output.err, HasSubstr("node n7: no answer: other nodes hold its part"));
+  EXPECT_EQ(load({.names = {"data/a"}, .copies = 0}), kExitIncomplete);
+  EXPECT_THAT(output.err, HasSubstr("node n7: no answer: it has not got what the others have"));
 }
 
 TEST_F(Commands, loadOfADirectoryThatCannotBeListedIsIncomplete) {

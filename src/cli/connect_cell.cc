@@ -33,10 +33,9 @@ class NodeCell : public Cell {
                            MutableBytes into) override {
     return client::wait<std::size_t>([&](auto done) { node_->read(plan, offset, into, deadline(), std::move(done)); });
   }
-  Status warm(const std::string&, const core::Plan& plan, std::uint64_t offset, std::uint64_t length) override {
-    TRY(client::wait<std::uint64_t>(
-        [&](auto done) { node_->warm(plan, offset, length, deadline(), std::move(done)); }));
-    return {};
+  Result<wire::pb::LoadReply> load(std::span<const core::Plan> plans, const client::LoadTarget& target) override {
+    return client::wait<wire::pb::LoadReply>(
+        [&](auto done) { node_->load(plans, target, deadline(), std::move(done)); });
   }
   Result<client::Where> where(const ObjectName& object) override {
     return client::wait<client::Where>(

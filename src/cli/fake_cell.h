@@ -6,9 +6,9 @@
 #include <map>
 #include <mutex>
 #include <string>
-#include <thread>
 
 #include "cli/cell.h"
+#include "wire/messages.h"
 
 namespace forebay::cli {
 
@@ -16,7 +16,7 @@ class FakeCell : public Cell {
  public:
   // What tests set up, before the calls.
   std::map<std::string, std::string> objects;  // "MOUNT/PATH" -> content
-  std::map<std::string, Error> broken;         // names whose resolve, list, read, warm fail
+  std::map<std::string, Error> broken;         // names whose resolve, list, read, load fail
   std::size_t page = 2;                        // entries per page of a listing
   std::uint32_t chunk_bits = core::kMinChunkBits;
   wire::pb::StatusReply status_reply;
@@ -28,10 +28,10 @@ class FakeCell : public Cell {
   wire::pb::EvictReply evict_reply;
 
   // What they look at, afterwards.
-  std::map<std::string, std::uint64_t> warmed;  // bytes by name
-  std::size_t most_in_flight = 0;
+  std::map<std::string, std::uint64_t> loaded;  // bytes by name, of all copies
   std::size_t resolve_calls = 0;
   std::vector<std::string> refreshed, evicted;  // paths
+  std::size_t load_calls = 0;
 
   Result<std::vector<Result<client::Attributes>>> resolve(const std::string& mount, std::span<const std::string> paths,
                                                           bool object_only) override {
@@ -90,15 +90,20 @@ class FakeCell : public Cell {
     return n;
   }
 
-  Status warm(const std::string& mount, const core::Plan& plan, std::uint64_t offset, std::uint64_t length) override {
-    const std::string name = mount + "/" + plan.path;
-    enter();
-    std::this_thread::yield();
-    leave();
-    if (const Error* error = fault(name + "@" + std::to_string(offset))) return fail(*error);
+  // A chunk of each object per call; a node of `silent_nodes` answers when others stand in for it.
+  Result<wire::pb::LoadReply> load(std::span<const core::Plan> plans, const client::LoadTarget& target) override {
     const std::lock_guard lock(mutex_);
-    warmed[name] += length;
-    return {};
+    wire::pb::LoadReply reply;
+    const std::uint64_t reachable = nodes - target.without.size();
+    const std::uint64_t copies = target.copies == 0 ? reachable : std::min<std::uint64_t>(target.copies, reachable);
+    for (const auto& [id, name] : silent_nodes) {
+      if (std::ranges::find(target.without, id) != target.without.end()) continue;
+      auto& silent = *reply.add_silent();
+      silent.set_id(id);
+      silent.set_name(name);
+    }
+    for (const core::Plan& plan : plans) *reply.add_items() = loadChunk(plan, copies, reply.silent_size() > 0);
+    return reply;
   }
 
   Result<client::Where> where(const ObjectName& object) override {
@@ -152,17 +157,27 @@ class FakeCell : public Cell {
     if (!objects.contains(name.text())) return fail(Code::NotFound, "no such object");
     return client::Attributes{.directory = false, .plan = planOf(name)};
   }
-  void enter() {
-    const std::lock_guard lock(mutex_);
-    most_in_flight = std::max(most_in_flight, ++in_flight_);
-  }
-  void leave() {
-    const std::lock_guard lock(mutex_);
-    --in_flight_;
+  wire::pb::Loaded loadChunk(const core::Plan& plan, std::uint64_t copies, bool silence) {
+    ++load_calls;
+    std::string name;
+    for (const auto& [known, content] : objects)
+      if (known.ends_with("/" + plan.path) && core::mountIdOf(known.substr(0, known.find('/'))) == plan.mount)
+        name = known;
+    wire::pb::Loaded item;
+    std::uint64_t& bytes = loaded[name];
+    item.set_wanted_bytes(plan.size * copies);
+    if (const Error* error = fault(name + "@" + std::to_string(bytes / copies))) {
+      *item.mutable_failure() = wire::toMessage(*error);
+      item.set_over(true);
+    } else {
+      bytes = std::min(bytes + plan.chunkSize() * copies, item.wanted_bytes());
+      item.set_over(bytes == item.wanted_bytes() && !silence);
+    }
+    item.set_bytes(bytes);
+    return item;
   }
 
   std::mutex mutex_;
-  std::size_t in_flight_ = 0;
 };
 
 // A terminal whose output is kept.

@@ -1,4 +1,4 @@
-// forebay load [--in-flight N] MOUNT[/PATH]...
+// forebay load [--copies N|all] [--in-flight N] MOUNT[/PATH]...
 #include <fmt/format.h>
 
 #include "base/json_writer.h"
@@ -30,6 +30,17 @@ void tellFailures(Terminal& terminal, const Progress& progress, const ProgressSa
   }
 }
 
+// A node that was asked for by --copies all and hasn't got it is a failure; otherwise others stood in for it.
+void tellSilent(Terminal& terminal, const Loader& loader, bool all, Progress& progress) {
+  for (const std::string& node : loader.silent()) {
+    if (all)
+      progress.failed("node " + node, {Code::Unavailable, "no answer: it has not got what the others have", 0}, 0,
+                      false);
+    else
+      terminal.err(fmt::format("node {}: no answer: other nodes hold its part", node));
+  }
+}
+
 // What one failure is says more than "incomplete", if it is the only thing that was asked for.
 int exitCode(const Progress& progress, const ProgressSample& end) {
   if (end.failures == 0) return kExitOk;
@@ -41,10 +52,12 @@ int exitCode(const Progress& progress, const ProgressSample& end) {
 
 int runLoad(Cell& cell, Terminal& terminal, const LoadOptions& options) {
   Progress progress(std::chrono::steady_clock::now());
+  Loader loader(cell, progress, {.copies = options.copies, .without = {}, .at_once = options.in_flight});
   {
     ProgressReporter reporter(terminal, progress);
-    Loader(cell, progress, options.in_flight).run(options.names);
+    loader.run(options.names);
   }
+  tellSilent(terminal, loader, options.copies == 0, progress);
   const ProgressSample end = progress.sample(std::chrono::steady_clock::now());
   tellFailures(terminal, progress, end);
   if (machineReads(terminal)) {

@@ -1,16 +1,18 @@
-// Brings objects into the cell: lists, resolves in batches, and warms chunk by chunk with many calls in flight.
+// Brings objects into the cell: lists, resolves in batches, and has the nodes that shall hold the chunks fetch them.
 //
-// The listing runs ahead of the warming, so that totals are known early, by at most kMaxAhead objects: beyond that it
-// waits. An object that fails is reported once, its remaining chunks are skipped, and everything else goes on. Large
-// objects are warmed by several threads, small ones side by side: what is taken next is always the oldest piece.
+// The listing runs ahead, so that totals are known early, by at most kMaxAhead objects: beyond that it waits. A few
+// threads each take a batch of names to its end; the nodes do the work (NodeClient::load), the threads ask how far it
+// is. An object that fails is reported once, and everything else goes on. A node that doesn't answer kPatience times in
+// a row is done without: others stand in for it, and silent() names it.
 //
-// Threading: run() from one thread; it starts `in_flight` threads and returns when all is done.
+// Threading: run() from one thread; it starts its threads and returns when all is done.
 #pragma once
 
 #include <condition_variable>
 #include <deque>
-#include <memory>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,47 +24,45 @@ namespace forebay::cli {
 class Loader {
  public:
   static constexpr std::size_t kMaxAhead = 200'000;  // listed objects that wait: about 30 MB
-  static constexpr std::size_t kBatch = 64;          // names per call to resolve
+  static constexpr std::size_t kBatch = 64;          // objects that a thread brings at once
+  static constexpr unsigned kThreads = 4;
+  static constexpr unsigned kPatience = 3;
 
-  Loader(Cell& cell, Progress& progress, unsigned in_flight);
+  Loader(Cell& cell, Progress& progress, client::LoadTarget target);
   void run(const std::vector<std::string>& names);
+  const std::vector<std::string>& silent() const { return silent_; }  // after run()
 
  private:
   struct Listed {
     ObjectName name;
     std::uint64_t size;
   };
-  struct Warming {
+  struct Loading {
     ObjectName name;
     core::Plan plan;
-    std::uint64_t next = 0;  // what was given out
-    std::uint64_t done = 0;  // what is in the cell
-    unsigned running = 0;    // pieces that are being warmed
-    std::optional<Error> error;
-  };
-  struct Piece {
-    std::shared_ptr<Warming> of;
-    std::uint64_t offset, length;
+    std::uint64_t counted = 0;  // in the progress' total
+    std::uint64_t bytes = 0;    // of which were told as done
   };
 
   void list(const std::string& text);
   void push(ObjectName name, std::uint64_t size);
   void work();
-  void resolveBatch(std::unique_lock<std::mutex>& lock);
-  void begin(const Listed& listed, Result<client::Attributes> found);
-  Piece takePiece();
-  void warmPiece(std::unique_lock<std::mutex>& lock, const Piece& piece);
-  void endIfDone(Warming& object);
+  std::vector<Listed> takeBatch();
+  std::vector<Loading> resolve(const std::vector<Listed>& batch);
+  std::optional<Loading> begin(const Listed& listed, Result<client::Attributes> found);
+  void load(std::vector<Loading> objects);
+  bool advance(Loading& object, const wire::pb::Loaded& item);
+  void hear(const wire::pb::LoadReply& reply);
 
   Cell& cell_;
   Progress& progress_;
-  const unsigned in_flight_;
   std::mutex mutex_;
+  client::LoadTarget target_;
+  std::map<core::NodeId, unsigned> unheard_;  // how often in a row
+  std::vector<std::string> silent_;
   std::condition_variable work_, room_;
   bool listing_ = true;
-  unsigned resolving_ = 0;
   std::deque<Listed> listed_;
-  std::deque<std::shared_ptr<Warming>> warming_;  // those with pieces that nobody took yet
 };
 
 }  // namespace forebay::cli

@@ -246,6 +246,22 @@ void NodeClient::cancel(CallId call) {
   if (call != 0) connection_->cancel(call);
 }
 
+void NodeClient::load(std::span<const core::Plan> plans, const LoadTarget& target, TimePoint deadline,
+                      Callback<wire::pb::LoadReply> done) {
+  wire::pb::LoadRequest request;
+  for (const core::Plan& plan : plans) *request.add_plans() = wire::toMessage(plan);
+  request.set_copies(target.copies);
+  request.mutable_without()->Assign(target.without.begin(), target.without.end());
+  request.set_at_once(target.at_once);
+  ask(*connection_, wire::MessageType::LoadRequest, std::move(request), deadline,
+      [asked = static_cast<int>(plans.size()), done = std::move(done)](Result<Bytes> body) mutable {
+        if (!body) return done(fail(body.error()));
+        auto reply = wire::parse<wire::pb::LoadReply>(*body);
+        if (reply && reply->items_size() != asked) reply = fail(notAnswered());
+        done(std::move(reply));
+      });
+}
+
 void NodeClient::where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done) {
   wire::pb::WhereRequest request;
   request.set_mount(std::move(mount));

@@ -20,6 +20,13 @@
 
 namespace forebay::client {
 
+// What load() shall bring, and where to.
+struct LoadTarget {
+  std::uint32_t copies = 1;           // of each chunk, on as many nodes; 0: on every node of the cell
+  std::vector<core::NodeId> without;  // nodes that didn't answer: others stand in for them
+  std::uint32_t at_once = 0;          // chunks that a node fetches at once; 0: its choice
+};
+
 class NodeConnection;
 
 class NodeClient : public CellReader {
@@ -51,6 +58,10 @@ class NodeClient : public CellReader {
   void post(std::move_only_function<void()> task) override;
   void cancel(CallId call) override;
 
+  // Begins to bring at most kMaxPlansPerLoad objects into the cell, or goes on with it, and says after at most a few
+  // seconds how far it is. Repeat it with those that aren't over; nodes drop what nobody asks about for 10 s.
+  void load(std::span<const core::Plan> plans, const LoadTarget& target, TimePoint deadline,
+            Callback<wire::pb::LoadReply> done);
   void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
   void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);
   // What is known of names, and what is held of objects, at and below each path of a mount ("": all of it) goes, on

@@ -85,7 +85,9 @@ Requests::Requests(Deps deps)
                       .channels = deps_.channels,
                       .arena = deps_.arena,
                       .mounts = deps_.mounts,
-                      .names = deps_.names}) {}
+                      .names = deps_.names}),
+      loads_({deps_.reactor, deps_.self, deps_.cell, deps_.arena, deps_.chunks}),
+      load_requests_({deps_.self, deps_.cell, deps_.channels, deps_.mounts, plans_, loads_}) {}
 Requests::~Requests() = default;
 
 Result<Mount*> Requests::mountOf(const std::string& name) {
@@ -123,6 +125,8 @@ Status Requests::handle(const io::Request& request, Bytes body, io::Reply& reply
       return cache_control_.refresh(request, body, reply);
     case wire::MessageType::EvictRequest:
       return cache_control_.evict(request, body, reply);
+    case wire::MessageType::LoadRequest:
+      return load_requests_.serve(request, body, reply);
     case wire::MessageType::MapRequest: {
       wire::pb::MapReply map;
       map.set_version(deps_.cell.map().version());

@@ -11,6 +11,8 @@
 #include "io/server.h"
 #include "node/cache_control.h"
 #include "node/chunks.h"
+#include "node/load_requests.h"
+#include "node/loads.h"
 #include "node/mounts.h"
 #include "node/names.h"
 #include "node/prefetch.h"
@@ -68,6 +70,8 @@ class Requests : public io::RequestHandler {
   Prefetcher prefetcher_;
   SlowReads slow_reads_;
   CacheControl cache_control_;
+  Loads loads_;
+  LoadRequests load_requests_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -57,6 +57,10 @@ std::string_view messageName(MessageType type) {
       return "EvictRequest";
     case MessageType::EvictReply:
       return "EvictReply";
+    case MessageType::LoadRequest:
+      return "LoadRequest";
+    case MessageType::LoadReply:
+      return "LoadReply";
     case MessageType::Read:
       return "Read";
     case MessageType::ReadData:
@@ -76,6 +80,7 @@ bool isRequest(MessageType type) {
     case MessageType::AddMountRequest:
     case MessageType::RefreshRequest:
     case MessageType::EvictRequest:
+    case MessageType::LoadRequest:
     case MessageType::Read:
       return true;
     default:

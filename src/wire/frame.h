@@ -53,6 +53,8 @@ enum class MessageType : std::uint16_t {
   RefreshReply = 33,
   EvictRequest = 34,
   EvictReply = 35,
+  LoadRequest = 36,
+  LoadReply = 37,
   Read = 64,
   ReadData = 65,  // many to one Read
 };

@@ -143,6 +143,19 @@ Status validate(const pb::WhereReply& m) {
   return {};
 }
 
+Status validate(const pb::LoadRequest& m) {
+  TRY(fewEnough("objects", m.plans_size(), kMaxPlansPerLoad));
+  for (const pb::Plan& plan : m.plans()) TRY(validate(plan));
+  return fewEnough("nodes to do without", m.without_size(), kMaxMembers);
+}
+
+Status validate(const pb::LoadReply& m) {
+  TRY(fewEnough("answers", m.items_size(), kMaxPlansPerLoad));
+  TRY(fewEnough("silent nodes", m.silent_size(), kMaxMembers));
+  for (const pb::SilentNode& node : m.silent()) TRY(shortEnough("a name", node.name(), kMaxName));
+  return {};
+}
+
 Status validate(const pb::AddMountRequest& m) {
   TRY(shortEnough("a mount's name", m.name(), kMaxName));
   TRY(shortEnough("a URL", m.url(), kMaxOptionText));

@@ -38,10 +38,14 @@ Status validate(const pb::RefreshRequest& m);
 Status validate(const pb::RefreshReply& m);
 Status validate(const pb::EvictRequest& m);
 Status validate(const pb::EvictReply& m);
+Status validate(const pb::LoadRequest& m);
+Status validate(const pb::LoadReply& m);
 
 // Paths of one request to refresh or to evict: whoever has more asks again.
 constexpr int kMaxPathsPerForget = 4'096;
 constexpr std::size_t kMaxForgetBytes = 512 * kKiB;  // of those paths
+// Objects of one request to load: whoever has more asks again.
+constexpr int kMaxPlansPerLoad = 256;
 
 // Parses and validates: parse<pb::Hello>(body).
 template <class M>

@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace forebay::wire;
   if (size == 0) return 0;
   const Bytes body = std::as_bytes(std::span(data, size)).subspan(1);
-  switch (data[0] % 18) {
+  switch (data[0] % 20) {
     case 0:
       tryAs<pb::Hello>(body);
       break;
@@ -74,6 +74,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 17:
       tryAs<pb::EvictReply>(body);
+      break;
+    case 18:
+      tryAs<pb::LoadRequest>(body);
+      break;
+    case 19:
+      tryAs<pb::LoadReply>(body);
       break;
     default:
       break;
