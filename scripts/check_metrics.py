@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds docs/metrics.md: it names exactly the metrics that the sources make."""
+"""Holds docs/metrics.md: it names exactly the metrics that the sources make; and docs/operators.md says of each of them
+what it is to whoever runs a cell."""
 
 import re
 import sys
@@ -9,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cpp_text import ROOT, tracked  # noqa: E402
 
 PAGE = Path("docs/metrics.md")
+OPERATORS = Path("docs/operators.md")
 _NAME = re.compile(r'(?<!checkSize\()"(forebay_[a-z_]+)"')  # not the names of the C ABI's structs
 _NAMED = re.compile(r"`(forebay_[a-z_]+)`")
 
@@ -27,6 +29,9 @@ def main():
             made |= set(_NAME.findall((ROOT / path).read_text()))
     documented = set(_NAMED.findall((ROOT / PAGE).read_text()))
     findings = differences(made, documented)
+    spoken_of = set(_NAMED.findall((ROOT / OPERATORS).read_text()))
+    findings += [f"{OPERATORS}: {name} isn't spoken of" for name in sorted(documented - spoken_of)]
+    findings += [f"{OPERATORS}: {name} isn't a metric" for name in sorted(spoken_of - documented)]
     print("\n".join(findings) if findings else f"metrics: {len(made)} are explained")
     return 1 if findings else 0
 

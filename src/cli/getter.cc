@@ -8,6 +8,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "base/hasher.h"
 #include "cli/tree_walk.h"
 #include "cli/units.h"
 
@@ -99,6 +100,7 @@ void Getter::list() {
 void Getter::listTree(const ObjectName& root) {
   const std::size_t skip = root.path.empty() ? 0 : root.path.size() + 1;
   TreeWalk walk(cell_, root, {.raw = true, .recursive = true});
+  OriginChecksums checksums(cell_);
   while (auto step = walk.next()) {
     if (step->error) {
       progress_.failed(step->name.text() + "/", std::move(*step->error), 0, false);
@@ -110,7 +112,12 @@ void Getter::listTree(const ObjectName& root) {
     if (size == 0 && relative.ends_with('/')) continue;  // some tools mark directories so
     auto file = localPath(options_.destination, relative);
     if (file) {
-      push({.name = std::move(step->name), .file = std::move(*file), .size = size});
+      std::string md5 = checksums.md5Of(step->name, step->entry.version);
+      push({.name = std::move(step->name),
+            .file = std::move(*file),
+            .size = size,
+            .version = std::move(step->entry.version),
+            .md5 = std::move(md5)});
     } else {
       progress_.found(size);
       progress_.failed(step->name.text(), std::move(file.error()), size);
@@ -275,12 +282,34 @@ Status Getter::copyPiece(Getting& getting, std::uint64_t piece, std::vector<std:
   return part.pieceDone(piece);
 }
 
+// All bytes are here: whole, by the origin's own word where there is one, and under their name.
+Status Getter::complete(Getting& getting) {
+  const Listed& listed = getting.of.listed;
+  if (!listed.md5.empty() && listed.version == getting.of.plan.version) {
+    if (auto md5 = Hasher::create(Hasher::Kind::Md5)) {  // none where OpenSSL is held to FIPS
+      std::vector<std::byte> buffer;
+      for (std::uint64_t offset = 0; offset < getting.of.plan.size; offset += buffer.size()) {
+        buffer.resize(std::min(kRead, getting.of.plan.size - offset));
+        TRY(getting.part->read(offset, buffer));
+        md5->update(buffer);
+      }
+      if (textOf(md5->finish()) != listed.md5) {
+        getting.part->discard();
+        return fail(Code::Corrupt,
+                    "its bytes don't match the MD5 that the origin gives: nothing was kept; get it again, "
+                    "after `forebay evict` if the cell's copy is wrong");
+      }
+    }
+  }
+  return getting.part->finish();
+}
+
 // With the lock, which it may give up for a while.
 void Getter::endIfDone(Lock& lock, const std::shared_ptr<Getting>& getting) {
   if (getting->running != 0 || !getting->pieces.empty()) return;
   if (!getting->error) {
     lock.unlock();
-    Status finished = getting->part->finish();
+    Status finished = complete(*getting);
     lock.lock();
     if (!finished) getting->error = std::move(finished.error());
   }

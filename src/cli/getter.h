@@ -4,6 +4,9 @@
 // that fails is reported once and everything else goes on. One that changes while it is read is begun anew, with its
 // new version, a few times. Files appear under their names when they are whole (cli/part_file.h).
 //
+// Bytes are checked against their granules' checksums as they arrive; with `recursive`, a whole object also against the
+// MD5 that the origin's listing gives, if it does.
+//
 // Bounds: `in_flight` pieces of 4 MiB in memory, as many files open, kMaxAhead names that wait.
 // Threading: run() from one thread; it starts `in_flight` threads and returns when all is done.
 #pragma once
@@ -20,6 +23,7 @@
 
 #include "cli/cell.h"
 #include "cli/commands.h"
+#include "cli/origin_checksums.h"
 #include "cli/part_file.h"
 #include "cli/progress.h"
 
@@ -48,6 +52,8 @@ class Getter {
     ObjectName name;
     std::string file;  // where it goes
     std::uint64_t size = 0;
+    std::string version;  // of which `md5` is
+    std::string md5;      // 16 bytes, where the origin says it
     int attempts = 0;
   };
   struct Resolved {
@@ -75,6 +81,7 @@ class Getter {
   void started(Getting& getting);
   void getPiece(Lock& lock, const std::shared_ptr<Getting>& getting, std::vector<std::byte>& buffer);
   Status copyPiece(Getting& getting, std::uint64_t piece, std::vector<std::byte>& buffer);
+  Status complete(Getting& getting);
   void endIfDone(Lock& lock, const std::shared_ptr<Getting>& getting);
   void again(Getting& getting);
   Status makeDirectory(const std::string& path);

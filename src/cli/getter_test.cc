@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/hasher.h"
 #include "base/random.h"
 #include "cli/exit_codes.h"
 #include "cli/fake_cell.h"
@@ -134,6 +135,61 @@ TEST_F(Get, anObjectThatChangesAndChangesFailsInTheEnd) {
   EXPECT_NE(get("data/big", "here"), kExitOk);
   EXPECT_THAT(output.out, HasSubstr(R"("event":"restarted")"));
   EXPECT_THAT(output.err, HasSubstr("data/big: another version is there"));
+}
+
+// Says MD5s as Azure's listings do.
+struct Md5Cell : FakeCell {
+  Result<client::DirectoryPage> listOrigin(const ObjectName& directory, const std::string& cursor) override {
+    ++asked;
+    auto page = TRY(list(directory, cursor, true));
+    for (auto& entry : page.entries) {
+      const auto known = md5s.find(directory.below(entry.name).text());
+      if (known != md5s.end()) entry.md5 = known->second;
+    }
+    // A directory's place is that of its name with a slash.
+    std::ranges::sort(page.entries, {}, [](const auto& entry) { return entry.name + (entry.directory ? "/" : ""); });
+    return page;
+  }
+  std::map<std::string, std::string> md5s;
+  int asked = 0;
+};
+
+std::string md5Of(std::string_view text) {
+  auto hasher = *Hasher::create(Hasher::Kind::Md5);
+  hasher.update(text);
+  return std::string(textOf(hasher.finish()));
+}
+
+TEST_F(Get, whatTheOriginsChecksumContradictsIsntKept) {
+  Md5Cell origin;
+  origin.objects = cell.objects;
+  for (const auto& [name, content] : origin.objects) origin.md5s[name] = md5Of(content);
+  origin.md5s["data/sub/deep/y"][0] ^= 1;
+  Terminal terminal(output.options());
+  auto options = recursive();
+  options.source = "data";
+  options.destination = (dir / "to").string();
+  EXPECT_EQ(runGet(origin, terminal, options), kExitIncomplete);
+  EXPECT_THAT(files(), UnorderedElementsAre("to/big", "to/sub/x", "to/sub/empty"));
+  EXPECT_THAT(output.err, HasSubstr("data/sub/deep/y: its bytes don't match the MD5"));
+}
+
+TEST_F(Get, anOriginWithoutChecksumsIsAskedOnce) {
+  Md5Cell origin;
+  for (int i = 0; i < 30; ++i) origin.objects["data/" + std::to_string(i % 5) + "/" + std::to_string(i)] = "x";
+  OriginChecksums checksums(origin);
+  for (const auto& [name, content] : origin.objects) EXPECT_EQ(checksums.md5Of(*ObjectName::parse(name), "v1"), "");
+  EXPECT_EQ(origin.asked, 1);
+}
+
+TEST_F(Get, checksumsAreThoseOfTheVersionThatIsMeant) {
+  Md5Cell origin;
+  origin.objects = {{"data/a", "1"}, {"data/a!", "2"}, {"data/a/b", "3"}, {"data/b", "4"}};
+  origin.page = 100;
+  for (const auto& [name, content] : origin.objects) origin.md5s[name] = content;
+  OriginChecksums checksums(origin);
+  EXPECT_EQ(checksums.md5Of({.mount = "data", .path = "a!"}, "v1"), "2");
+  EXPECT_EQ(checksums.md5Of({.mount = "data", .path = "b"}, "v2"), "");
 }
 
 TEST_F(Get, manyObjectsComeOverSeveralBatches) {
