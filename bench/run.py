@@ -5,6 +5,8 @@ A row is a module in bench/rows with `measure(bench)`, which returns {name, valu
 value / limit, or limit / value where less is better; 1.0 is the limit and more is better. A row may add `least_ratio`,
 below which it fails. It says "no" by an exception (AssertionError); the report then has it with value null.
 
+The row `memory` is about all of them: the highest use of any node, beside its cap.
+
 Writes build/bench/report.json, and bench/RESULTS.md when all rows ran. Ends with 1 if a row failed. Numbers mean
 something with the release build only, on a machine with nothing else to do.
 """
@@ -27,7 +29,34 @@ OUT = ROOT / "build" / "bench"
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))  # processes, cells and origins, as the end-to-end tests have them
 from harness.processes import Running  # noqa: E402
 
+sys.path.insert(0, str(HERE))
+from memory import NodeMemory, memory_row  # noqa: E402
+
 ROW_SECONDS = 300
+
+
+class BenchRunning(Running):
+    """Every node in a memory cgroup of its own, so that the row `memory` can tell what it used."""
+
+    def __init__(self, log_dir, seconds):
+        super().__init__(log_dir, seconds)
+        self.memories = []
+
+    def start(self, name, command, env=None, **streams):
+        words = [str(word) for word in command]
+        if "node" not in words or "--config" not in words:
+            return super().start(name, command, env, **streams)
+        memory = NodeMemory(name, words[words.index("--config") + 1])
+        self.memories.append(memory)
+        return super().start(name, memory.prefix() + words, env, **streams)
+
+    def end(self):
+        for memory in self.memories:
+            memory.stop()
+        complaints = super().end()
+        for memory in self.memories:
+            memory.remove()
+        return complaints
 
 
 class Bench:
@@ -38,7 +67,7 @@ class Bench:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.programs = Path(programs)
-        self.running = Running(self.directory / "logs", ROW_SECONDS)
+        self.running = BenchRunning(self.directory / "logs", ROW_SECONDS)
 
     def program(self, name):
         path = self.programs / name
@@ -57,7 +86,7 @@ def load_rows():
     return rows
 
 
-def run_row(name, module, programs):
+def run_row(name, module, programs, memories):
     bench = Bench(name, programs)
     began = time.monotonic()
     try:
@@ -69,13 +98,18 @@ def run_row(name, module, programs):
     except Exception as error:  # noqa: BLE001: whatever it was, the other rows still run
         row = failed(name, f"{type(error).__name__}: {error}")
     complaints = bench.running.end()
+    memories += [(name, memory) for memory in bench.running.memories]
     if complaints:
         row = failed(name, "; ".join(complaints))
     if row["ok"]:
         shutil.rmtree(bench.directory)
-    print(f"  {row['name']:<20} {shown(row['value']):>8}  limit {shown(row['limit'])}  ratio {shown(row['ratio'])}  "
-          f"{'ok' if row['ok'] else 'FAILED'}  ({time.monotonic() - began:.0f} s)  {row['note']}", flush=True)
+    print_row(row, time.monotonic() - began)
     return row
+
+
+def print_row(row, seconds):
+    print(f"  {row['name']:<20} {shown(row['value']):>8}  limit {shown(row['limit'])}  ratio {shown(row['ratio'])}  "
+          f"{'ok' if row['ok'] else 'FAILED'}  ({seconds:.0f} s)  {row['note']}", flush=True)
 
 
 def failed(name, why):
@@ -128,7 +162,10 @@ def main():
             return 2
         modules = {options.only: modules[options.only]}
     OUT.mkdir(parents=True, exist_ok=True)
-    rows = [run_row(name, module, options.bin) for name, module in modules.items()]
+    memories = []
+    rows = [run_row(name, module, options.bin, memories) for name, module in modules.items()]
+    rows.append(memory_row(memories))
+    print_row(rows[-1], 0)
     all_ok = all(row.pop("ok") for row in rows)
     (OUT / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
     if not options.only:

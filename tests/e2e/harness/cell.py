@@ -56,9 +56,9 @@ def has_sanitizer(program):
 class Node:
     """One node: its configuration, its process, and the CLI beside it."""
 
-    def __init__(self, running, program, name, directory, config):
+    def __init__(self, running, program, name, directory, config, prefix=()):
         self.running, self.program, self.name = running, program, name
-        self.directory, self.config = Path(directory), config
+        self.directory, self.config, self.prefix = Path(directory), config, list(prefix)
         self.process = None
         self._starts = 0
 
@@ -81,7 +81,7 @@ class Node:
         self.config_file.chmod(0o600)
         self._starts += 1
         name = self.name if self._starts == 1 else f"{self.name}-again{self._starts - 1}"
-        self.process = self.running.start(name, [self.program, "node", "--config", self.config_file])
+        self.process = self.running.start(name, [*self.prefix, self.program, "node", "--config", self.config_file])
 
     def wait_ready(self):
         def ready():
@@ -156,20 +156,22 @@ class Node:
 
 
 class Cell:
-    """`mounts` and `node` are tables of docs/config.md; a node's may be changed in `nodes[i].config` before start()."""
+    """`mounts` and `node` are tables of docs/config.md; a node's may be changed in `nodes[i].config` before start().
+    `hosts`: where the nodes run, if not on loopback: an address and the words before a command for each."""
 
-    def __init__(self, running, program, directory, nodes=1, mounts=(), node=None):
+    def __init__(self, running, program, directory, nodes=1, mounts=(), node=None, hosts=None):
         self.running, self.directory = running, Path(directory)
         ports = free_ports(2 * nodes)
+        hosts = hosts or [("127.0.0.1", [])] * nodes
         names = [f"node-{i + 1}" for i in range(nodes)]
         secret = secrets.token_hex(16)
-        members = [{"name": name, "address": f"127.0.0.1:{ports[2 * i]}"} for i, name in enumerate(names)]
+        members = [{"name": name, "address": f"{hosts[i][0]}:{ports[2 * i]}"} for i, name in enumerate(names)]
         self.nodes = []
         for i, name in enumerate(names):
             home = self.directory / name
             config = {
                 "node": {
-                    "name": name, "listen": f"127.0.0.1:{ports[2 * i]}", "admin": f"127.0.0.1:{ports[2 * i + 1]}",
+                    "name": name, "listen": f"{hosts[i][0]}:{ports[2 * i]}", "admin": f"{hosts[i][0]}:{ports[2 * i + 1]}",
                     "socket": str(home / "node.sock"), "run_dir": str(home / "run"), "memory": "256MiB",
                     **(node or {}),
                 },
@@ -178,7 +180,7 @@ class Cell:
             }
             if nodes == 1:
                 del config["cell"]
-            self.nodes.append(Node(running, program, name, home, config))
+            self.nodes.append(Node(running, program, name, home, config, hosts[i][1]))
 
     def start(self):
         for node in self.nodes:
