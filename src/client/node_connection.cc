@@ -8,6 +8,7 @@ Status NodeConnection::start(const io::Address& node) {
     options.connection.self.name = name_;
     options.max_in_flight = 4'096;
     options.max_backoff = 500ms;
+    options.tells_busy = true;
     options.resolver = &resolver();
     channel_ = std::make_unique<reader::Channel>(reactor(), node, options);
     return {};

@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -92,6 +93,7 @@ struct ConnectionOptions {
   Duration idle_timeout = 0s;            // nothing received and nothing to send for so long: close. 0: never
   Duration stall_timeout = 30s;          // something to send, and the peer took no byte of it for so long
   ConnectionMetrics* metrics = nullptr;  // may be null
+  std::optional<Error> refusal;          // accepting: what the other side is told in place of a welcome
 };
 
 // Where a frame's bulk goes. The connection reuses it: fill it in, keep no reference.

@@ -64,6 +64,7 @@ void Connection::onHello(Bytes body) {
   if (!hello) return reject(hello.error());
   const Result<std::uint8_t> version = agree(options_.self, hello->min_version(), hello->max_version());
   if (!version) return reject(version.error());
+  if (options_.refusal) return reject(*options_.refusal);
   remote_.name = hello->name();
   remote_.peer = hello->peer();
   remote_.direct = hello->direct();
@@ -101,7 +102,7 @@ void Connection::onHelloReply(Bytes body) {
 
 // Says why before it hangs up.
 void Connection::reject(const Error& why) {
-  if (options_.metrics != nullptr) options_.metrics->bad_hellos.add();
+  if (options_.metrics != nullptr && !options_.refusal) options_.metrics->bad_hellos.add();
   std::vector<std::byte> body;
   wire::FrameHeader header = headerOf(wire::MessageType::Failure);
   header.request_id = header_.request_id;

@@ -13,7 +13,8 @@ namespace forebay::io {
 namespace {
 
 constexpr int kAcceptsPerRound = 64;
-constexpr Duration kRest = 100ms;  // out of descriptors: long enough for some to come back, short for who waits
+constexpr std::size_t kRefusing = 64;  // connections that are open only to be told why they can't be
+constexpr Duration kRest = 100ms;      // out of descriptors: long enough for some to come back, short for who waits
 
 }  // namespace
 
@@ -49,8 +50,15 @@ void Listener::acceptSome() {
       refuse(identity, "it is another user's");
     } else if (connections() >= options_.max_connections) {
       refuse(identity, "there are too many");
+      if (refusing_->load(std::memory_order_relaxed) >= kRefusing) continue;
+      Error why{Code::Busy,
+                fmt::format("{} connections are open, as many as may be (node.max_connections)", connections()), 500};
+      accepted_({.fd = std::move(fd),
+                 .identity = std::move(identity),
+                 .ticket = ticket(refusing_),
+                 .refusal = std::move(why)});
     } else {
-      accepted_({.fd = std::move(fd), .identity = std::move(identity), .ticket = ticket()});
+      accepted_({.fd = std::move(fd), .identity = std::move(identity), .ticket = ticket(open_), .refusal = {}});
     }
   }
 }
@@ -77,9 +85,9 @@ void Listener::refuse(const PeerIdentity& identity, std::string_view why) {
               refused_);
 }
 
-std::shared_ptr<const void> Listener::ticket() const {
-  open_->fetch_add(1, std::memory_order_relaxed);
-  return {open_.get(), [open = open_](const void*) { open->fetch_sub(1, std::memory_order_relaxed); }};
+std::shared_ptr<const void> Listener::ticket(const Count& of) {
+  of->fetch_add(1, std::memory_order_relaxed);
+  return {of.get(), [of](const void*) { of->fetch_sub(1, std::memory_order_relaxed); }};
 }
 
 }  // namespace forebay::io

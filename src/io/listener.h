@@ -2,14 +2,15 @@
 //
 //   auto listener = TRY(Listener::create(reactor, TRY(Address::parse("127.0.0.1:0")), {}, [&](Accepted a) { ... }));
 //
-// A connection beyond `max_connections` is accepted and closed at once, so that its other end knows. A connection of
-// another user is closed and counted. Out of descriptors: accepting rests for 100 ms.
+// A connection beyond `max_connections` is given with a refusal, to be told so; beyond 64 more of these it is closed at
+// once. A connection of another user is closed and counted. Out of descriptors: accepting rests for 100 ms.
 // Threading: the reactor's loop; `Accepted` may be handed to another one.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -23,6 +24,7 @@ struct Accepted {
   Descriptor fd;
   PeerIdentity identity;
   std::shared_ptr<const void> ticket;  // counts as an open connection until it is let go
+  std::optional<Error> refusal;        // set: there are too many
 };
 
 struct ListenerOptions {
@@ -49,7 +51,8 @@ class Listener {
   void rest();
   bool allowed(const PeerIdentity& identity) const;
   void refuse(const PeerIdentity& identity, std::string_view why);
-  std::shared_ptr<const void> ticket() const;
+  using Count = std::shared_ptr<std::atomic<std::size_t>>;
+  static std::shared_ptr<const void> ticket(const Count& of);
 
   Reactor& reactor_;
   ListenerOptions options_;
@@ -58,7 +61,8 @@ class Listener {
   Descriptor fd_;
   TimerId rest_ = 0;
   std::uint64_t refused_ = 0;
-  std::shared_ptr<std::atomic<std::size_t>> open_ = std::make_shared<std::atomic<std::size_t>>(0);
+  Count open_ = std::make_shared<std::atomic<std::size_t>>(0);
+  Count refusing_ = std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 }  // namespace forebay::io

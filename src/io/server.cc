@@ -1,5 +1,6 @@
 #include "io/server.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -96,7 +97,10 @@ void Reply::whenGone(Task task) {
 // ---- ServerSession
 
 Status ServerSession::start(Accepted accepted) {
-  connection_ = TRY(Connection::accept(server_->reactor_, std::move(accepted.fd), server_->options_.connection, *this,
+  ConnectionOptions options = server_->options_.connection;
+  options.refusal = std::move(accepted.refusal);
+  refused_ = options.refusal.has_value();
+  connection_ = TRY(Connection::accept(server_->reactor_, std::move(accepted.fd), std::move(options), *this,
                                        std::move(accepted.ticket)));
   return {};
 }
@@ -288,6 +292,11 @@ void Server::adopt(Accepted accepted) {
     return;
   }
   sessions_.emplace(session.get(), std::move(session));
+}
+
+std::size_t Server::connections() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(sessions_, [](const auto& entry) { return !entry.second->refused(); }));
 }
 
 void Server::stopListening() {

@@ -117,7 +117,7 @@ class Server {
   Result<Address> listen(const Address& address);
   void adopt(Accepted accepted);
   void stopListening();
-  std::size_t connections() const { return sessions_.size(); }
+  std::size_t connections() const;
   std::size_t openRequests() const { return open_requests_; }  // of all connections
 
  private:

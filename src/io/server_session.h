@@ -12,7 +12,8 @@ class ServerSession : public ConnectionHandler, public std::enable_shared_from_t
  public:
   explicit ServerSession(Server& server) : server_(&server) {}
   Status start(Accepted accepted);
-  void close();  // the server goes away
+  void close();                              // the server goes away
+  bool refused() const { return refused_; }  // there are too many: it is only told so
 
   // For Reply.
   bool alive(std::uint32_t slot, std::uint32_t generation) const;
@@ -50,6 +51,7 @@ class ServerSession : public ConnectionHandler, public std::enable_shared_from_t
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
   std::size_t open_ = 0;
+  bool refused_ = false;
   std::uint32_t next_writable_ = 0;  // slot of the reply that comes first when there is room again
   std::uint64_t map_version_ = 0;    // the newest that this client has spoken of
   std::vector<std::byte> scratch_;

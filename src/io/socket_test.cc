@@ -74,7 +74,7 @@ TEST(Listen, replacesASocketThatNobodyServesAndNoOther) {
   unlink(path.c_str());
 }
 
-TEST(Listener, acceptsAsManyAsItMayAndHangsUpOnTheRest) {
+TEST(Listener, acceptsAsManyAsItMayAndRefusesTheRest) {
   TestLoop loop;
   Metrics metrics;
   ConnectionMetrics counted(metrics, "server");
@@ -87,11 +87,19 @@ TEST(Listener, acceptsAsManyAsItMayAndHangsUpOnTheRest) {
   const auto first = startConnect((*listener)->address());
   ASSERT_TRUE(loop.until([&] { return accepted.size() == 1; }));
   const auto second = startConnect((*listener)->address());
-  ASSERT_TRUE(loop.until([&] { return counted.refused_peers.value() == 1; }));
+  ASSERT_TRUE(loop.until([&] { return accepted.size() == 2; }));
+  EXPECT_FALSE(accepted[0].refusal);
+  ASSERT_TRUE(accepted[1].refusal);
+  EXPECT_EQ(accepted[1].refusal->code, Code::Busy);
+  EXPECT_EQ((*listener)->connections(), 1U) << "who is refused has no place";
+  std::vector<Result<Descriptor>> many;
+  for (int i = 0; i < 80; ++i) many.push_back(startConnect((*listener)->address()));
+  ASSERT_TRUE(loop.until([&] { return counted.refused_peers.value() == 81; }));
+  EXPECT_EQ(accepted.size(), 65U) << "only so many are told why";
   loop.in([&] { accepted.clear(); });
   const auto third = startConnect((*listener)->address());
   EXPECT_TRUE(loop.until([&] { return accepted.size() == 1; })) << "a place became free";
-  EXPECT_EQ(counted.refused_peers.value(), 1U);
+  EXPECT_FALSE(accepted[0].refusal);
   loop.in([&] {
     accepted.clear();
     listener->reset();

@@ -358,7 +358,8 @@ void Channel::Impl::connectionOver(const Error& why) {
   state_ = State::Idle;
   connection_.reset();
   receiving_ = 0;
-  const bool lasting = why.code == Code::Unsupported || why.code == Code::InvalidArgument;
+  const bool lasting = why.code == Code::Unsupported || why.code == Code::InvalidArgument ||
+                       (why.code == Code::Busy && options_.tells_busy);
   last_error_ = {.code = lasting ? why.code : Code::Unavailable,
                  .message = fmt::format("node {}: {}", address_.text(), why.message)};
   failAll(Error(last_error_));

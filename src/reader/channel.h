@@ -89,7 +89,9 @@ struct ChannelOptions {
   Duration connect_timeout = 3s;
   Duration min_backoff = 50ms, max_backoff = 5s;  // doubles after each failure; half of it is random
   io::WorkerPool* resolver = nullptr;             // for addresses that are names
-  std::uint64_t seed = 0;                         // of the jitter; 0: from the system
+  // A node that has no place for this connection is Busy, for who has nobody else to ask; otherwise Unavailable.
+  bool tells_busy = false;
+  std::uint64_t seed = 0;  // of the jitter; 0: from the system
   // A frame carried a map version; called for each that is newer than any before on this channel. May be empty.
   std::function<void(std::uint64_t)> on_map_version;
 };
