@@ -51,6 +51,20 @@ class EmbeddedNode {
     node_->stop();
     thread_.join();
   }
+  // What this node is told to forget, the kernel shall forget too; null: nobody any more.
+  void tellOfRefreshes(fuse::FuseMount* mount, const std::string& name) {
+    std::promise<void> set;
+    node_->reactor().post([&] {
+      if (mount == nullptr)
+        node_->onRefresh({});
+      else
+        node_->onRefresh([mount, name](const std::string& of, const std::string& path) {
+          if (of == name) mount->forgetNames(path);
+        });
+      set.set_value();
+    });
+    set.get_future().wait();
+  }
   // Connections of clients, ours included.
   std::size_t clients() {
     std::promise<std::size_t> answer;
@@ -210,12 +224,14 @@ int runMount(Terminal& terminal, const MountOptions& options) {
   Metrics metrics;
   auto mount = fuse::FuseMount::mount(*client, fuseOptions(options, *served), metrics);
   if (!mount) return failed(mount.error());
+  if (served->embedded) served->embedded->tellOfRefreshes(mount->get(), served->mount);
   const bool wanted = background->ready(fmt::format("{} is mounted at {}{}", served->url, options.directory,
                                                     options.foreground ? "" : fmt::format(" (log: {})", log_file)));
   if (wanted)
     serve(**mount, signals);
   else
     log::warn("mount", "who asked for the mount at {} has gone: unmounting it", options.directory);
+  if (served->embedded) served->embedded->tellOfRefreshes(nullptr, {});
   mount->reset();
   client.reset();
   served->client.reset();

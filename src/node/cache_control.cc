@@ -88,7 +88,10 @@ Status CacheControl::refresh(const io::Request& request, Bytes body, io::Reply& 
 
 std::uint64_t CacheControl::refreshHere(const Mount& mount, const wire::pb::RefreshRequest& request) {
   std::uint64_t forgotten = 0;
-  for (const std::string& path : request.paths()) forgotten += deps_.names.refresh(mount.id, path);
+  for (const std::string& path : request.paths()) {
+    forgotten += deps_.names.refresh(mount.id, path);
+    if (deps_.refreshed) deps_.refreshed(mount.name, path);
+  }
   return forgotten;
 }
 

@@ -34,8 +34,10 @@ class CacheControl {
     store::Arena& arena;
     Mounts& mounts;
     NameService& names;
+    // Hears what this node has forgotten; may be empty.
+    std::function<void(const std::string& mount, const std::string& path)> refreshed;
   };
-  explicit CacheControl(Deps deps) : deps_(deps) {}
+  explicit CacheControl(Deps deps) : deps_(std::move(deps)) {}
 
   // The body is a RefreshRequest, or an EvictRequest. `reply` is taken only where this is Ok.
   Status refresh(const io::Request& request, Bytes body, io::Reply& reply);

@@ -133,6 +133,7 @@ class Node::Impl {
   // Who waits for what the origin of a mount says that was added while running.
   std::map<core::MountId, std::vector<std::move_only_function<void(Status)>>> adding_;
   std::uint64_t pulling_map_ = 0;
+  std::function<void(const std::string& mount, const std::string& path)> on_refresh_;
 };
 
 Node::Impl::~Impl() {
@@ -236,7 +237,10 @@ Status Node::Impl::startServices(const Budget& budget) {
                      .add_mount = [this](const auto& request, auto done) { addMountRequest(request, std::move(done)); },
                      .pull_map = pull,
                      .overloaded = [this] { return server_ && server_->openRequests() > config_.max_requests; },
-                     .slow_read = config_.slow_read});
+                     .slow_read = config_.slow_read,
+                     .refreshed = [this](const std::string& mount, const std::string& path) {
+                       if (on_refresh_) on_refresh_(mount, path);
+                     }});
   io::ServerOptions server;
   server.connection.self = introduction;
   server.connection.metrics = server_metrics_.get();
@@ -552,6 +556,9 @@ std::string Node::notReady() const {
 }
 wire::pb::NodeStatus Node::status() const {
   return impl_->status();
+}
+void Node::onRefresh(std::function<void(const std::string& mount, const std::string& path)> heard) {
+  impl_->on_refresh_ = std::move(heard);
 }
 std::size_t Node::clients() const {
   return impl_->server_->connections();

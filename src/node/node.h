@@ -44,6 +44,9 @@ class Node {
   // Why this node isn't ready to serve; empty: it is. (Liveness is that it answers at all.)
   std::string notReady() const;
   wire::pb::NodeStatus status() const;
+  // Calls `heard` in the loop each time that names at and below a path of a mount ("": all of it) were to be forgotten.
+  // Replaces an earlier one; empty: nobody.
+  void onRefresh(std::function<void(const std::string& mount, const std::string& path)> heard);
   // Connections of clients (not nodes) that are open.
   std::size_t clients() const;
 

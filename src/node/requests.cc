@@ -85,7 +85,8 @@ Requests::Requests(Deps deps)
                       .channels = deps_.channels,
                       .arena = deps_.arena,
                       .mounts = deps_.mounts,
-                      .names = deps_.names}),
+                      .names = deps_.names,
+                      .refreshed = deps_.refreshed}),
       loads_({deps_.reactor, deps_.self, deps_.cell, deps_.arena, deps_.chunks}),
       load_requests_({deps_.self, deps_.cell, deps_.channels, deps_.mounts, plans_, loads_}) {}
 Requests::~Requests() = default;

@@ -38,8 +38,9 @@ class Requests : public io::RequestHandler {
     std::function<wire::pb::NodeStatus()> status;
     std::function<void(const wire::pb::AddMountRequest&, std::move_only_function<void(Result<std::string>)>)> add_mount;
     std::function<void(core::NodeId, std::uint64_t)> pull_map;
-    std::function<bool()> overloaded;  // max_requests are open
-    Duration slow_read{0};             // 0: none is logged
+    std::function<bool()> overloaded;                                                  // max_requests are open
+    Duration slow_read{0};                                                             // 0: none is logged
+    std::function<void(const std::string& mount, const std::string& path)> refreshed;  // may be empty
   };
   explicit Requests(Deps deps);
   ~Requests() override;

@@ -1,9 +1,12 @@
 """`forebay refresh` and `forebay evict`: a cell forgets what it is told to, and says so node by node."""
 
 import json
+import os
+import subprocess
 
 import pytest
 from harness import data
+from harness.processes import until
 
 MIB = 1 << 20
 
@@ -60,6 +63,19 @@ def test_a_mount_shows_what_is_new_after_a_refresh(cell):
     cell.origin.change("data", "dir/b", 4000)
     cell.nodes[0].cli("refresh", "data/dir/b")
     assert cell.nodes[2].json("stat", "data/dir/b")[0]["size"] == 4000
+
+
+def test_a_mount_with_its_own_node_forgets_in_the_kernel_too(mount_url, program, tmp_path):
+    source = tmp_path / "source"
+    data.make_file(source / "dir" / "file", 1000)
+    mounted = mount_url(f"file://{source}", options=["--name", "here", "--consistency", "bounded:1d"])
+    assert (mounted / "dir" / "file").stat().st_size == 1000
+    data.make_file(source / "new", 3000)
+    (source / "new").rename(source / "dir" / "file")
+    assert (mounted / "dir" / "file").stat().st_size == 1000, "else this shows nothing"
+    environment = {**os.environ, "FOREBAY_NODE_RUN_DIR": str(tmp_path / "run"), "FOREBAY_NODE": f"unix:{tmp_path}/run/node.sock"}
+    subprocess.run([program, "refresh", "here/dir"], env=environment, check=True, capture_output=True, timeout=60)
+    until("the kernel has forgotten it", lambda: (mounted / "dir" / "file").stat().st_size == 3000)
 
 
 def test_a_node_that_says_nothing_is_named_and_the_rest_is_done(cell):

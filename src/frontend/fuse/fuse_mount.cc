@@ -21,6 +21,7 @@ namespace {
 constexpr Duration kInitPatience = 10s;
 constexpr Duration kTick = 100ms;
 constexpr Duration kPruneEvery = 100ms, kPruneAtMost = 20ms;
+constexpr std::size_t kMaxToForget = 1'000;  // paths that wait
 constexpr unsigned kMaxThreads = 64;
 constexpr unsigned kMaxReadFailures = 100;
 
@@ -169,8 +170,17 @@ void FuseMount::watch() {
 // at most, so that lookups of a full table stay quick.
 void FuseMount::prune() {
   std::unique_lock lock(mutex_);
-  while (!changed_.wait_for(lock, kPruneEvery, [&] { return ended(); })) {
+  for (;;) {
+    changed_.wait_for(lock, kPruneEvery, [&] { return ended() || !to_forget_.empty(); });
+    if (ended()) return;
+    const std::deque<std::string> told = std::exchange(to_forget_, {});
     lock.unlock();
+    for (const std::string& path : told) {
+      for (const Session::Prunable& name : session_->below(path)) {
+        if (stopping_.load(std::memory_order_acquire)) break;
+        devices_->forgetName(name.parent, name.name);
+      }
+    }
     const TimePoint enough = std::chrono::steady_clock::now() + kPruneAtMost;
     for (const Session::Prunable& name : session_->prunable()) {
       if (stopping_.load(std::memory_order_acquire) || std::chrono::steady_clock::now() > enough) break;
@@ -178,6 +188,15 @@ void FuseMount::prune() {
     }
     lock.lock();
   }
+}
+
+void FuseMount::forgetNames(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (to_forget_.size() >= kMaxToForget)
+    to_forget_.assign(1, "");  // all of it is shorter
+  else
+    to_forget_.push_back(path);
+  changed_.notify_all();
 }
 
 // The kernel starts at 128 KiB and INIT can only lower that.

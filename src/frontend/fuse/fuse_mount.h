@@ -23,6 +23,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -56,6 +57,10 @@ class FuseMount {
   // log. Does nothing where the mount has ended already.
   Status unmount();
 
+  // The kernel forgets, soon, what it knows of the names of objects at and below a path ("" is all): the next look asks
+  // the client. Directories stay (one may be somebody's working directory), and so does what is open. Never waits.
+  void forgetNames(const std::string& path);
+
   const std::string& mountPoint() const { return options_.mount_point; }  // absolute
 
   // For tests and status.
@@ -87,6 +92,7 @@ class FuseMount {
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::deque<std::string> to_forget_;  // paths
   std::mutex take_away_mutex_;
   bool taken_away_ = false;
   std::mutex finish_mutex_;

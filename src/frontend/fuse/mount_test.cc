@@ -285,6 +285,30 @@ TEST_F(MountTest, aBoundedMountShowsAChangeOnceTheTimeToLiveIsOver) {
   EXPECT_EQ(readAll(at("file")).bytes, "newer");
 }
 
+TEST_F(MountTest, namesThatAreToBeForgottenAreLookedUpAgainLongBeforeTheirTimeIsOver) {
+  for (const char* name : {"file", "d/one", "d/two", "dd"}) client_.put(name, "old", "v1");
+  client_.setTtl(3600s);
+  options_.consistency = {.kind = Consistency::Kind::Bounded, .bound = 3600s};
+  mountIt();
+  const auto bytesOf = [&](const std::string& name) { return readAll(at(name)).bytes; };
+  const auto becomesNewer = [&](const std::string& name) {
+    const TimePoint give_up = std::chrono::steady_clock::now() + 20s;
+    while (bytesOf(name) != "newer" && std::chrono::steady_clock::now() < give_up) std::this_thread::sleep_for(5ms);
+    return bytesOf(name) == "newer";
+  };
+  for (const char* name : {"file", "d/one", "d/two", "dd"}) EXPECT_EQ(bytesOf(name), "old");
+  for (const char* name : {"file", "d/one", "d/two", "dd"}) client_.put(name, "newer", "v2");
+  EXPECT_EQ(bytesOf("file"), "old") << "the kernel remembers it: else this shows nothing";
+  mount_->forgetNames("d");
+  EXPECT_TRUE(becomesNewer("d/one"));
+  EXPECT_TRUE(becomesNewer("d/two"));
+  EXPECT_EQ(bytesOf("file"), "old");
+  EXPECT_EQ(bytesOf("dd"), "old");
+  mount_->forgetNames("");
+  EXPECT_TRUE(becomesNewer("file"));
+  EXPECT_TRUE(becomesNewer("dd"));
+}
+
 TEST_F(MountTest, aFrozenMountAsksOnce) {
   client_.put("file", "old", "v1");
   options_.consistency = {.kind = Consistency::Kind::Frozen};

@@ -116,6 +116,16 @@ bool NodeTable::takeSuperseded(const Inode& inode) {
   return std::exchange(nodes_.at(found->second).superseded, false);
 }
 
+std::vector<std::shared_ptr<const Inode>> NodeTable::objectsBelow(std::string_view path) const {
+  std::vector<std::shared_ptr<const Inode>> below;
+  for (const auto& [number, node] : nodes_) {
+    const std::string_view at = node.inode->path;
+    const bool inside = path.empty() || at == path || (at.starts_with(path) && at[path.size()] == '/');
+    if (inside && !node.inode->directory) below.push_back(node.inode);
+  }
+  return below;
+}
+
 std::vector<std::shared_ptr<const Inode>> NodeTable::pastLimit(std::size_t limit, std::size_t most) {
   std::vector<std::shared_ptr<const Inode>> past;
   if (nodes_.size() <= limit) return past;

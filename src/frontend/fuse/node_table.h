@@ -69,6 +69,9 @@ class NodeTable {
   // Whether that has happened to this version; it is forgotten by asking.
   bool takeSuperseded(const Inode& inode);
 
+  // The objects at and below a path ("" is the root).
+  std::vector<std::shared_ptr<const Inode>> objectsBelow(std::string_view path) const;
+
   std::size_t size() const { return nodes_.size(); }
   // Up to `most` unopened objects beyond `limit`, those made longest ago first; asking again goes on where it ended.
   std::vector<std::shared_ptr<const Inode>> pastLimit(std::size_t limit, std::size_t most);

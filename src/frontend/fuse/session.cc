@@ -214,9 +214,19 @@ void Session::stop() {
 }
 
 std::vector<Session::Prunable> Session::prunable() {
-  std::vector<Prunable> out;
   const std::lock_guard lock(nodes_mutex_);
-  for (const auto& inode : nodes_.pastLimit(options_.max_nodes, kPruneBatch))
+  return namesOf(nodes_.pastLimit(options_.max_nodes, kPruneBatch));
+}
+
+std::vector<Session::Prunable> Session::below(std::string_view path) const {
+  const std::lock_guard lock(nodes_mutex_);
+  return namesOf(nodes_.objectsBelow(path));
+}
+
+// With the lock.
+std::vector<Session::Prunable> Session::namesOf(const std::vector<std::shared_ptr<const Inode>>& inodes) const {
+  std::vector<Prunable> out;
+  for (const auto& inode : inodes)
     if (const auto parent = nodes_.findDirectory(parentOf(inode->path)))
       out.push_back({.parent = *parent, .name = std::string(baseName(inode->path))});
   return out;

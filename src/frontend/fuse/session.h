@@ -59,6 +59,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string name;
   };
   std::vector<Prunable> prunable();
+  // All that the kernel may know of objects at and below a path.
+  std::vector<Prunable> below(std::string_view path) const;
 
   // For tests and status.
   std::size_t nodes() const;
@@ -148,6 +150,7 @@ class Session : public std::enable_shared_from_this<Session> {
   fuse_attr attributesOf(const Inode& inode) const;
   fuse_entry_out entryOf(NodeNumber node, const Inode& inode, Duration entry_ttl) const;
   Duration entryTtl(Duration ttl) const;
+  std::vector<Prunable> namesOf(const std::vector<std::shared_ptr<const Inode>>& inodes) const;
   std::shared_ptr<const Inode> find(NodeNumber node) const;
   std::shared_ptr<const File> findFile(Handle handle) const;
   std::shared_ptr<Directory> findDirectory(Handle handle) const;
