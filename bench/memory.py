@@ -51,7 +51,7 @@ class NodeMemory:
         self._thread.join()
 
     def remove(self):
-        if not self.problem:
+        if not self.problem and self._directory.is_dir():
             self._directory.rmdir()
 
     def _watch(self):
