@@ -8,19 +8,15 @@
 #include <sys/stat.h>
 
 #include "cli/units.h"
+#include "origin/encoding.h"
 
 namespace forebay::cli {
 namespace {
 
-constexpr std::size_t kMd5Digits = 32;
-
 // 16 bytes, or nothing for an ETag that is none ("...-12" is one of an object that was put in parts).
 std::string md5OfEtag(std::string_view etag) {
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-  if (etag.size() != kMd5Digits || std::ranges::any_of(etag, [&](char c) { return digit(c) < 0; })) return {};
-  std::string bytes;
-  for (std::size_t i = 0; i < etag.size(); i += 2) bytes += static_cast<char>(digit(etag[i]) * 16 + digit(etag[i + 1]));
-  return bytes;
+  const auto md5 = origin::md5FromHex(etag);
+  return md5 ? std::string(textOf(*md5)) : std::string();
 }
 
 }  // namespace

@@ -274,6 +274,7 @@ class Loader {
     if (origin.s3.any()) origin.s3.source = source;
     origin.ca_file = path(section.text("ca_file"));
     origin.proxy = section.text("proxy");
+    origin.check_ranges = section.text("origin_checksum") == "range";
     origin.max_concurrent = number(section, "max_concurrent");
     origin.connect_timeout = section.duration("connect_timeout");
     origin.idle_timeout = section.duration("idle_timeout");
@@ -307,7 +308,7 @@ class Loader {
                                            "session_token", "session_token_file", "path_style", "region"});
     }
     if (scheme == Scheme::Dir) {
-      refuse("means nothing for a directory", {"endpoint", "anonymous", "ca_file", "proxy"});
+      refuse("means nothing for a directory", {"endpoint", "anonymous", "ca_file", "proxy", "origin_checksum"});
     }
   }
 

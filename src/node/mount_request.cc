@@ -23,6 +23,7 @@ wire::pb::AddMountRequest toRequest(const MountConfig& mount) {
   if (mount.origin.anonymous) say("anonymous", "true");
   say("ca_file", mount.origin.ca_file);
   say("proxy", mount.origin.proxy);
+  if (mount.origin.check_ranges) say("origin_checksum", "range");
   say("max_concurrent", std::to_string(mount.origin.max_concurrent));
   say("class", std::string(className(mount.mount_class)));
   say("consistency", mount.consistency.text());
@@ -71,6 +72,8 @@ Status setOption(MountConfig& mount, const std::string& key, const std::string& 
     origin.ca_file = value;
   } else if (key == "proxy") {
     origin.proxy = value;
+  } else if (key == "origin_checksum") {
+    origin.check_ranges = value == "range";
   } else if (key == "max_concurrent") {
     origin.max_concurrent = TRY(number(key, value, 1, 4'096));
   } else if (key == "class") {

@@ -29,7 +29,8 @@ constexpr Duration kProbeAgain = 5s;  // after a failure; one cheap request each
 constexpr const char* kNotAnsweredYet = "its origin hasn't answered yet";
 constexpr unsigned kFileThreads = 4;  // for directory origins and name resolution
 constexpr std::size_t kMaxFileWork = 4'096;
-constexpr std::size_t kMaxLateManifest = 8 * kMiB;  // of memory for one that comes while the node runs: from the reserve
+// Of memory for a manifest that comes while the node runs: from the reserve.
+constexpr std::size_t kMaxLateManifest = 8 * kMiB;
 constexpr std::uint64_t kMinChunks = 4;  // of an arena: one being filled, one passing through, and something kept
 
 // How the memory cap is divided. The reserve holds what isn't counted one by one: the process itself, connections'
@@ -73,9 +74,8 @@ Result<SharedManifest> manifestOf(const MountConfig& config) {
   if (config.manifest.empty()) return SharedManifest();
   SharedManifest manifest = TRY(Manifest::load(config.manifest));
   if (manifest->url() != config.url.text())
-    return fail(Code::InvalidArgument,
-                fmt::format("mount {}: manifest {} was made of {}, the mount's url is {}", config.name, config.manifest,
-                            manifest->url(), config.url.text()));
+    return fail(Code::InvalidArgument, fmt::format("mount {}: manifest {} was made of {}, the mount's url is {}",
+                                                   config.name, config.manifest, manifest->url(), config.url.text()));
   return manifest;
 }
 
@@ -238,9 +238,10 @@ Status Node::Impl::startServices(const Budget& budget) {
                      .pull_map = pull,
                      .overloaded = [this] { return server_ && server_->openRequests() > config_.max_requests; },
                      .slow_read = config_.slow_read,
-                     .refreshed = [this](const std::string& mount, const std::string& path) {
-                       if (on_refresh_) on_refresh_(mount, path);
-                     }});
+                     .refreshed =
+                         [this](const std::string& mount, const std::string& path) {
+                           if (on_refresh_) on_refresh_(mount, path);
+                         }});
   io::ServerOptions server;
   server.connection.self = introduction;
   server.connection.metrics = server_metrics_.get();
@@ -352,12 +353,12 @@ void Node::Impl::addFrozenMount(MountConfig config, std::move_only_function<void
     Result<SharedManifest> manifest = SharedManifest();
   };
   auto adding = std::make_shared<Adding>(Adding{std::move(config), std::move(done)});
-  const Status submitted = pool_->submit([adding] { adding->manifest = manifestOf(adding->config); },
-                                         [this, adding] {
-                                           if (!adding->manifest) return adding->done(fail(adding->manifest.error()));
-                                           addLoadedMount(std::move(adding->config), std::move(*adding->manifest),
-                                                          std::move(adding->done));
-                                         });
+  const Status submitted =
+      pool_->submit([adding] { adding->manifest = manifestOf(adding->config); },
+                    [this, adding] {
+                      if (!adding->manifest) return adding->done(fail(adding->manifest.error()));
+                      addLoadedMount(std::move(adding->config), std::move(*adding->manifest), std::move(adding->done));
+                    });
   if (!submitted) adding->done(fail(submitted.error()));
 }
 
@@ -371,10 +372,9 @@ void Node::Impl::addLoadedMount(MountConfig config, SharedManifest manifest,
   if (Mount* known = mounts_.find(config.name)) {
     const auto digest = [](const SharedManifest& of) { return of == nullptr ? std::string() : of->digest(); };
     if (digest(known->manifest) != digest(manifest))
-      return done(fail(Code::InvalidArgument,
-                       fmt::format("mount {} is {}{} here: choose another name (--name)", known->name,
-                                   known->consistency.text(),
-                                   known->manifest == nullptr ? "" : " with another manifest")));
+      return done(fail(Code::InvalidArgument, fmt::format("mount {} is {}{} here: choose another name (--name)",
+                                                          known->name, known->consistency.text(),
+                                                          known->manifest == nullptr ? "" : " with another manifest")));
     if (known->url == config.url.text()) {
       if (known->offered)
         return known->origin->probe(io::Reactor::now() + kProbeDeadline,

@@ -11,6 +11,7 @@ namespace forebay::origin {
 namespace {
 
 constexpr std::uint32_t kMaxPage = 5000;
+constexpr std::uint64_t kMaxRangeMd5 = 4 * kMiB;  // Get Blob: x-ms-range-get-content-md5
 using io::HttpResponse;
 
 struct Settings {
@@ -42,6 +43,7 @@ class AzureDialect final : public Dialect {
     }
     if (call.kind == CallKind::Get || call.kind == CallKind::Open)
       headers.emplace_back("x-ms-range", fmt::format("bytes={}-{}", call.offset, call.offset + call.length - 1));
+    if (call.checked) headers.emplace_back("x-ms-range-get-content-md5", "true");
     if (call.kind == CallKind::Get) if_match = '"' + call.version + '"';
     headers.emplace_back("x-ms-date", httpDate(wall_ns));
     headers.emplace_back("x-ms-version", kAzureApiVersion);
@@ -62,6 +64,14 @@ class AzureDialect final : public Dialect {
   Result<ListPage> readList(const Call& call, std::string_view body) const override {
     return parseAzureList(body, s_.url.prefix + call.path, call.next);
   }
+
+  // Of a range the one that was asked for; Content-MD5 of a whole blob is what its writer claimed.
+  std::optional<Checksum> checksumOf(const HttpResponse& response, bool whole) const override {
+    const auto md5 = md5FromBase64(response.headers.get("content-md5"));
+    if (!md5 || (response.status != 206 && !whole)) return std::nullopt;
+    return Checksum{.kind = Hasher::Kind::Md5, .digest = {md5->begin(), md5->end()}};
+  }
+  std::uint64_t longestChecked() const override { return kMaxRangeMd5; }
 
   std::string errorCode(const HttpResponse& response) const override {
     const std::string code = cleanErrorCode(response.headers.get("x-ms-error-code"));

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "io/http_client.h"
+#include "origin/checked_piece.h"
 #include "origin/credential.h"
 #include "origin/origin.h"
 
@@ -21,7 +23,8 @@ struct Call {
   std::string path;     // of an object, or the prefix of a list; relative to the URL's prefix
   std::string version;  // Get: exactly this one
   std::uint64_t offset = 0, length = 0;
-  std::string next;  // List: where the last page ended
+  bool checked = false;  // Get, Open: with a checksum of the range, where the service gives one
+  std::string next;      // List: where the last page ended
   std::uint32_t max = 0;
 };
 
@@ -36,6 +39,12 @@ class Dialect {
 
   virtual Result<ObjectInfo> readHead(const io::HttpResponse& response) const = 0;
   virtual Result<ListPage> readList(const Call& call, std::string_view body) const = 0;
+
+  // What the service says that exactly the bytes of this answer to a Get or an Open have; nothing where it doesn't.
+  // `whole`: they are all of the object's.
+  virtual std::optional<Checksum> checksumOf(const io::HttpResponse& response, bool whole) const = 0;
+  // The longest range that it gives a checksum of.
+  virtual std::uint64_t longestChecked() const = 0;
 
   // The service's own word for an error ("ServerBusy", "NoSuchKey"), empty where it gives none. Letters and digits
   // only.

@@ -144,6 +144,18 @@ std::optional<Md5> md5FromBase64(std::string_view text) {
   return md5;
 }
 
+std::optional<Md5> md5FromHex(std::string_view text) {
+  Md5 md5{};
+  if (text.size() != 2 * md5.size()) return std::nullopt;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (digit < 0) return std::nullopt;
+    md5[i / 2] = (md5[i / 2] << 4) | static_cast<std::byte>(digit);
+  }
+  return md5;
+}
+
 std::string httpDate(std::int64_t wall_ns) {
   const Civil c = civilOf(wall_ns);
   return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[c.weekday], c.day, kMonths[c.month - 1], c.year,

@@ -26,6 +26,8 @@ std::string base64(Bytes bytes);
 std::optional<std::string> base64Decode(std::string_view text);
 // A Content-MD5. Nothing for anything else.
 std::optional<Md5> md5FromBase64(std::string_view text);
+// 32 hexadecimal digits in lower case, as S3's ETags have it.
+std::optional<Md5> md5FromHex(std::string_view text);
 
 // "Sun, 06 Nov 1994 08:49:37 GMT", in nanoseconds since 1970. Nothing for what is no such date.
 std::string httpDate(std::int64_t wall_ns);

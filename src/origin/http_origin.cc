@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "origin/encoding.h"
+#include "origin/http_errors.h"
 
 namespace forebay::origin {
 namespace {
@@ -37,60 +38,6 @@ std::optional<ContentRange> parseContentRange(std::string_view text) {
   return ContentRange{*first, *last, parseNumber(text.substr(slash + 1))};
 }
 
-std::string requestId(const HttpResponse& response) {
-  std::string_view id = response.headers.get("x-ms-request-id");
-  if (id.empty()) id = response.headers.get("x-amz-request-id");
-  if (id.empty() || id.size() > 64) return {};
-  for (const char c : id)
-    if (!isalnum(static_cast<unsigned char>(c)) && c != '-') return {};
-  return fmt::format(" (the service's request id: {})", id);
-}
-
-Code codeOfStatus(CallKind kind, int status) {
-  switch (status) {
-    case 400:
-      return Code::InvalidArgument;
-    case 401:
-      return Code::Unauthenticated;
-    case 403:
-      return Code::PermissionDenied;
-    case 404:
-    case 410:
-      return kind == CallKind::Get ? Code::Gone : Code::NotFound;
-    case 412:
-    case 416:
-      return Code::Gone;
-    case 409:
-    case 501:
-      return Code::Unsupported;
-    case 408:
-    case 429:
-    case 500:
-    case 502:
-    case 503:
-    case 504:
-      return Code::Unavailable;
-    default:
-      return status / 100 == 3 ? Code::InvalidArgument : status / 100 == 5 ? Code::Unavailable : Code::Corrupt;
-  }
-}
-
-Code codeOfFailure(HttpFailure failure) {
-  switch (failure) {
-    case HttpFailure::Untrusted:
-      return Code::Unauthenticated;
-    case HttpFailure::TooLarge:
-    case HttpFailure::Malformed:
-      return Code::Corrupt;
-    case HttpFailure::Local:
-      return Code::IoError;
-    case HttpFailure::Deadline:
-      return Code::DeadlineExceeded;
-    default:
-      return Code::Unavailable;
-  }
-}
-
 }  // namespace
 
 // One call: waiting for its turn, in an attempt, or between two.
@@ -117,7 +64,16 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
     if (opened) now.version = opened->version;
     now.offset += received;
     now.length = due - received;
+    now.checked = origin.options_.check_ranges && (now.kind == CallKind::Get || now.kind == CallKind::Open);
+    if (now.checked && now.kind == CallKind::Get) now.length = checkedLength(now.length);
     return now;
+  }
+  // As much as can be held in one piece until its checksum is known.
+  std::uint64_t checkedLength(std::uint64_t length) const {
+    const std::uint64_t longest = origin.dialect_->longestChecked();
+    if (longest == UINT64_MAX) return length;  // only of whole objects: pieces of one would have none
+    const std::uint64_t room = sink->room().size();
+    return std::min({length, longest, std::max<std::uint64_t>(room, CheckedPiece::kMaxBuffer)});
   }
   void tellOpened(const ObjectInfo& info, std::uint64_t length) {
     opened = info;
@@ -136,6 +92,9 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
   bool no_range = false;             // of an open: no byte is there to ask for
   std::uint64_t due = 0;             // bytes that the sink shall have in the end
   std::uint64_t received = 0;        // of a get, over all attempts
+  std::uint64_t asked = 0;           // bytes that this attempt asks for
+  CheckedPiece piece;                // of this attempt: what is held until its checksum is known
+  bool goes_on = false;              // the next attempt asks for the next piece: no retry
   TimePoint submitted{}, attempt_start{};
   std::uint32_t attempts = 0, in_a_row = 0;
   std::uint64_t received_before = 0;  // when this attempt began
@@ -150,6 +109,8 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
 
  private:
   Body refuse(Code code, std::string why);
+  void hold(const HttpResponse& response, std::uint64_t length, bool whole);
+  bool handOn(Bytes bytes);
   Body headOfGet(const HttpResponse& response);
   Body headOfOpen(const HttpResponse& response);
 };
@@ -173,7 +134,7 @@ io::HttpReceiver::Body HttpOrigin::Op::headOfGet(const HttpResponse& response) {
                   "ignores ranges and can't be read from");
   if (response.status != 206) return Body::Collect;
 
-  const std::uint64_t first = call.offset + received, last = call.offset + due - 1;
+  const std::uint64_t first = call.offset + received, last = first + asked - 1;
   const auto range = parseContentRange(response.headers.get("content-range"));
   if (!range || range->first != first || range->last != last)
     return refuse(Code::Corrupt, fmt::format("asked for bytes {}-{}, the origin answers with range {}", first, last,
@@ -188,7 +149,13 @@ io::HttpReceiver::Body HttpOrigin::Op::headOfGet(const HttpResponse& response) {
   const std::string& version = opened ? opened->version : call.version;
   if (etag != version)
     return refuse(Code::Gone, fmt::format("version {} was asked, the origin has {}", shown(version), shown(etag)));
+  hold(response, last - first + 1, first == 0 && range->size && last + 1 == *range->size);
   return Body::Stream;
+}
+
+void HttpOrigin::Op::hold(const HttpResponse& response, std::uint64_t length, bool whole) {
+  if (!origin.options_.check_ranges || length == 0) return;
+  if (auto expected = origin.dialect_->checksumOf(response, whole)) piece.begin(std::move(*expected), length, *sink);
 }
 
 io::HttpReceiver::Body HttpOrigin::Op::headOfOpen(const HttpResponse& response) {
@@ -211,16 +178,25 @@ io::HttpReceiver::Body HttpOrigin::Op::headOfOpen(const HttpResponse& response) 
   }
   const auto self = shared_from_this();  // the sink may destroy the origin, and us with it
   tellOpened(*info, length);
+  asked = length;
+  if (!dropped) hold(response, length, length == info->size);
   return dropped ? Body::Refuse : Body::Stream;
 }
 
 bool HttpOrigin::Op::body(Bytes bytes) {
   const auto self = shared_from_this();  // the sink may destroy the origin, and us with it
   origin.metrics_.bytes.add(bytes.size());
-  if (bytes.size() > due - received) {
-    refuse(Code::Corrupt, fmt::format("more than the {} bytes that are due arrived", due));
+  if (bytes.size() > received_before + asked - received - piece.held()) {
+    refuse(Code::Corrupt, fmt::format("more than the {} bytes that are due arrived", asked));
     return false;
   }
+  if (!piece.active()) return handOn(bytes);
+  if (piece.take(bytes, *sink)) return true;
+  refuse(Code::Cancelled, "whoever wanted the bytes has gone");
+  return false;
+}
+
+bool HttpOrigin::Op::handOn(Bytes bytes) {
   while (!bytes.empty()) {
     const MutableBytes room = sink->room();
     if (dropped) return false;
@@ -430,6 +406,8 @@ void HttpOrigin::startAttempt(Op& op) {
   op.credential = credential_;
   Result<io::HttpId> started = 0;
   if (request) {
+    op.asked = call.length;
+    op.piece.drop();
     const bool is_get = call.kind == CallKind::Get || call.kind == CallKind::Open;
     const bool is_list = call.kind == CallKind::List;
     const auto allowance =
@@ -458,8 +436,9 @@ void HttpOrigin::startAttempt(Op& op) {
   ++running_;
   if (op.attempts++ == 0)
     metrics_.wait.record(now - op.submitted);
-  else
+  else if (!op.goes_on)
     metrics_.retries.add();
+  op.goes_on = false;
   ++op.in_a_row;
   op.attempt_start = now;
   op.received_before = op.received;
@@ -493,6 +472,13 @@ void HttpOrigin::endAttempt(Op& op, const HttpResult& result) {
   --running_;
   if (op.refusal) return fail(op, std::move(*op.refusal));
   const HttpResponse& response = result.response;
+  if (result.ok() && op.piece.active()) {
+    if (const Status right = op.piece.verify(); !right) return wrongBytes(op, right.error());
+    const std::uint64_t given = op.piece.handOn(*op.sink, op.dropped);
+    if (op.dropped) return;
+    op.received += given;
+    metrics_.checked.add(given);
+  }
   if (result.ok() && answered(op, response)) return;
   if (result.ok() && op.asks() == CallKind::Open && response.status == 416) {
     op.no_range = true;
@@ -509,7 +495,9 @@ void HttpOrigin::endAttempt(Op& op, const HttpResult& result) {
                   .in_a_row = op.in_a_row,
                   .progress = op.received > op.received_before,
                   .retry_after = retryAfter(response.headers, io::Reactor::wallNs())};
-  retryOrGiveUp(op, attempt, result.ok() ? statusError(op, response) : errorOf(op, result));
+  retryOrGiveUp(op, attempt,
+                result.ok() ? statusError(*dialect_, describe(op.call), op.asks(), response, op.credential.get())
+                            : failureError(*dialect_, describe(op.call), result, op.received, op.due));
 }
 
 // Whether that was the answer, good or bad, that the call waited for.
@@ -534,7 +522,11 @@ bool HttpOrigin::answered(Op& op, const HttpResponse& response) {
   }
   const bool bytes_came = response.status == 206 || (op.opened && response.status == 200);
   if (!bytes_came) return false;
-  if (op.received != op.due)
+  if (op.received < op.due && op.received == op.received_before + op.asked) {  // the next piece
+    op.goes_on = true;
+    op.in_a_row = 0;
+    resubmit(op.id);
+  } else if (op.received != op.due)
     fail(op, {Code::Corrupt,
               fmt::format("{}: the answer ended after {} of {} bytes", describe(op.call), op.received, op.due)});
   else if (op.opened)
@@ -544,6 +536,16 @@ bool HttpOrigin::answered(Op& op, const HttpResponse& response) {
     std::get<DoneCallback>(keep->done_callback)({});
   }
   return true;
+}
+
+// Nobody has seen them: the next attempt brings others to the same place.
+void HttpOrigin::wrongBytes(Op& op, const Error& why) {
+  op.piece.drop();
+  metrics_.bad_checksums.add();
+  Error error{Code::Corrupt, fmt::format("{}: bytes {}-{}: {}", describe(op.call), op.call.offset + op.received,
+                                         op.call.offset + op.received + op.asked - 1, why.message)};
+  log::warn("origin", "{}", error.message);
+  retryOrGiveUp(op, {.failure = HttpFailure::None, .status = 206, .transient = true, .in_a_row = op.in_a_row}, error);
 }
 
 void HttpOrigin::retryOrGiveUp(Op& op, const Attempt& attempt, Error error) {
@@ -583,47 +585,7 @@ void HttpOrigin::resubmit(OpId id) {
 }
 
 std::string HttpOrigin::describe(const Call& call) const {
-  const std::string name = shown(dialect_->url() + call.path);
-  switch (call.kind) {
-    case CallKind::Head:
-      return "look up " + name;
-    case CallKind::List:
-      return "list " + name;
-    case CallKind::Open:
-      return "open " + name;
-    case CallKind::Get:
-      break;
-  }
-  return fmt::format("read {} from {}, {} bytes", name, call.offset, call.length);
-}
-
-Error HttpOrigin::errorOf(const Op& op, const HttpResult& result) const {
-  std::string message = fmt::format("{}: {}", describe(op.call), result.why);
-  if (result.failure == HttpFailure::Resolve || result.failure == HttpFailure::Connect)
-    message += ". " + dialect_->unreachableAdvice();
-  if (result.failure == HttpFailure::Untrusted)
-    message += ". If the service has a private certificate authority, give its certificate as ca_file";
-  if (op.received > 0) message += fmt::format(" (after {} of {} bytes)", op.received, op.due);
-  return {codeOfFailure(result.failure), std::move(message)};
-}
-
-Error HttpOrigin::statusError(const Op& op, const HttpResponse& response) const {
-  const int status = response.status;
-  const std::string word = dialect_->errorCode(response);
-  Error error{codeOfStatus(op.asks(), status), {}};
-  if (dialect_->isUnauthenticated(word)) error.code = Code::Unauthenticated;
-  if (dialect_->isTransient(word)) error.code = Code::Unavailable;
-  error.message =
-      fmt::format("{}: the origin answers {}{}{}", describe(op.call), status, word.empty() ? "" : " ", word);
-  if (status / 100 == 3) error.message += ", a redirect; redirects aren't followed. Check endpoint and region";
-  if (error.code == Code::Gone && status == 412) error.message += ": the object was changed since it was looked up";
-  if (error.code == Code::Gone && status == 404) error.message += ": the object was deleted since it was looked up";
-  if (error.code == Code::Gone && status == 416) error.message += ": the object is shorter than it was when looked up";
-  if (const std::string advice = dialect_->advice(status, word); !advice.empty()) error.message += ". " + advice;
-  if (op.credential && !op.credential->note.empty() && (status == 401 || status == 403))
-    error.message += ". " + op.credential->note;
-  error.message += requestId(response);
-  return error;
+  return describeCall(dialect_->url(), call);
 }
 
 }  // namespace forebay::origin

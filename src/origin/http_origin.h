@@ -39,6 +39,9 @@ struct HttpOriginOptions {
   RetryBudgetOptions retry_budget;
   std::string ca_file;
   std::string proxy;
+  // Asks for checksums and compares them (checked_piece.h): in ranges no longer than the service gives them for. A
+  // range that doesn't fit is asked for again, and Corrupt in the end.
+  bool check_ranges = false;
   std::uint64_t seed = 0;  // of the jitter; 0: from the operating system
 };
 
@@ -73,13 +76,12 @@ class HttpOrigin final : public Origin {
   void startAttempt(Op& op);
   void endAttempt(Op& op, const io::HttpResult& result);
   bool answered(Op& op, const io::HttpResponse& response);
+  void wrongBytes(Op& op, const Error& why);
   void retryOrGiveUp(Op& op, const Attempt& attempt, Error error);
   void resubmit(OpId id);
   void end(Op& op);  // forgets it; its callback is the caller's to run, last
   void fail(Op& op, Error error);
   void later(io::Task task);
-  Error errorOf(const Op& op, const io::HttpResult& result) const;
-  Error statusError(const Op& op, const io::HttpResponse& response) const;
   std::string describe(const Call& call) const;
 
   std::unique_ptr<Dialect> dialect_;

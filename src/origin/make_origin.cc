@@ -36,6 +36,7 @@ Result<std::unique_ptr<Origin>> makeOrigin(const OriginUrl& url, const OriginCon
   options.attempt_timeout = config.attempt_timeout;
   options.ca_file = config.ca_file;
   options.proxy = config.proxy;
+  options.check_ranges = config.check_ranges;
   return std::make_unique<HttpOrigin>(std::move(dialect), std::move(options), reactor, client, metrics,
                                       std::move(credentials));
 }

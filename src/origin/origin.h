@@ -112,6 +112,8 @@ struct OriginMetrics {
   Counter& heads;
   Counter& lists;
   Counter& retries;
+  Counter& checked;               // bytes that the origin's own checksum was compared for, and fits
+  Counter& bad_checksums;         // ranges whose checksum didn't
   Counter& errors;                // calls that failed in the end (NotFound is an answer, not an error)
   Counter& credential_refreshes;  // temporary credentials that were got, and attempts that gave none
   Counter& credential_failures;

@@ -42,6 +42,7 @@ struct OriginConfig {
   std::string ca_file;           // PEM, trusted beside the system's
   std::string proxy;             // empty: the environment's
 
+  bool check_ranges = false;          // compare what arrives with the origin's own checksums, where it gives them
   std::uint32_t max_concurrent = 64;  // attempts at once
   std::uint32_t max_waiting = 4096;   // calls that wait for one
   Duration connect_timeout = 5s;

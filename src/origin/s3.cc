@@ -12,6 +12,7 @@ namespace forebay::origin {
 namespace {
 
 constexpr std::uint32_t kMaxPage = 1000;
+constexpr std::size_t kSha256Bytes = 32;
 using io::HttpResponse;
 
 // It becomes part of a host name, and may come from an answer.
@@ -58,6 +59,7 @@ class S3Dialect final : public Dialect {
     std::vector<std::pair<std::string, std::string>> headers;
     if (call.kind == CallKind::Get || call.kind == CallKind::Open)
       headers.emplace_back("Range", fmt::format("bytes={}-{}", call.offset, call.offset + call.length - 1));
+    if (call.checked) headers.emplace_back("x-amz-checksum-mode", "ENABLED");
     if (call.kind == CallKind::Get) headers.emplace_back("If-Match", '"' + call.version + '"');
     return assemble(call.kind == CallKind::Head ? io::HttpMethod::Head : io::HttpMethod::Get, path, query,
                     std::move(headers), keysOf(credential), wall_ns);
@@ -73,6 +75,26 @@ class S3Dialect final : public Dialect {
   Result<ListPage> readList(const Call& call, std::string_view body) const override {
     return parseS3List(body, s_.url.prefix + call.path, call.next);
   }
+
+  // What S3 stores is of the whole object: a checksum that was asked for when it was put, else an ETag that is an MD5,
+  // as of an object that was put in one part and isn't encrypted with keys of KMS or of a customer.
+  std::optional<Checksum> checksumOf(const HttpResponse& response, bool whole) const override {
+    if (!whole) return std::nullopt;
+    const io::HttpHeaders& headers = response.headers;
+    const auto sha256 = base64Decode(headers.get("x-amz-checksum-sha256"));  // of parts: with "-N", which isn't base64
+    if (sha256 && sha256->size() == kSha256Bytes && headers.get("x-amz-checksum-type") != "COMPOSITE") {
+      const Bytes bytes = bytesOf(*sha256);
+      return Checksum{.kind = Hasher::Kind::Sha256, .digest = {bytes.begin(), bytes.end()}};
+    }
+    const std::string_view encryption = headers.get("x-amz-server-side-encryption");
+    if ((!encryption.empty() && encryption != "AES256") ||
+        headers.has("x-amz-server-side-encryption-customer-algorithm"))
+      return std::nullopt;
+    const auto md5 = md5FromHex(bareEtag(headers.get("etag")));
+    if (!md5) return std::nullopt;
+    return Checksum{.kind = Hasher::Kind::Md5, .digest = {md5->begin(), md5->end()}};
+  }
+  std::uint64_t longestChecked() const override { return UINT64_MAX; }
 
   std::string errorCode(const HttpResponse& response) const override { return xmlErrorCode(response.body); }
   bool isTransient(std::string_view code) const override {
