@@ -236,7 +236,8 @@ class ReadSession::Item : public Waiter {
     if (mount_ == nullptr) return;
     const TimePoint now = io::Reactor::now();
     mount_->metrics->read_time.record(now - reply.arrived());
-    if (session_.deps_.slow == nullptr || !session_.deps_.slow->slow(now - reply.arrived())) return;
+    // Nobody waits for bytes that are only brought in.
+    if (no_bytes_ || session_.deps_.slow == nullptr || !session_.deps_.slow->slow(now - reply.arrived())) return;
     session_.deps_.slow->report({.mount = *mount_,
                                  .plan = *plan_,
                                  .range = {chunk_, first_, end_ - first_},
