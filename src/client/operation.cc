@@ -55,10 +55,10 @@ void Operation::abort(const Error& error) {
 
 OperationLoop::OperationLoop() : random_(systemRandom()) {}
 
-Status OperationLoop::startLoop(std::move_only_function<Status()> makeChannels) {
+Status OperationLoop::startLoop(std::move_only_function<Status()> make_channels) {
   reactor_ = TRY(io::Reactor::create());
   resolver_ = std::make_unique<io::WorkerPool>(*reactor_, 1, 16);
-  TRY(makeChannels());
+  TRY(make_channels());
   thread_ = std::thread([this] { reactor_->run(); });
   return {};
 }

@@ -84,7 +84,7 @@ class OperationLoop {
   const std::set<std::shared_ptr<Operation>>& open() const { return open_; }
 
  protected:
-  Status startLoop(std::move_only_function<Status()> makeChannels);
+  Status startLoop(std::move_only_function<Status()> make_channels);
   virtual void closeChannels() = 0;  // in the loop: what is on its way fails
   virtual void freeChannels() = 0;   // after it
   io::WorkerPool& resolver() { return *resolver_; }
