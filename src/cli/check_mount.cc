@@ -136,8 +136,7 @@ Status readManifest(const MountArguments& a, node::MountConfig& mount) {
   const bool frozen = mount.consistency.kind == node::Consistency::Kind::Frozen;
   if (frozen && a.manifest.empty())
     return fail(Code::InvalidArgument, "--consistency frozen needs --manifest FILE, which `forebay freeze` writes");
-  if (!frozen && !a.manifest.empty())
-    return fail(Code::InvalidArgument, "--manifest is for --consistency frozen only");
+  if (!frozen && !a.manifest.empty()) return fail(Code::InvalidArgument, "--manifest is for --consistency frozen only");
   if (!frozen) return {};
   std::array<char, PATH_MAX> resolved{};
   if (::access(a.manifest.c_str(), R_OK) != 0 || ::realpath(a.manifest.c_str(), resolved.data()) == nullptr)

@@ -381,7 +381,8 @@ Result<Consistency> Consistency::parse(std::string_view text) {
   constexpr std::string_view kBounded = "bounded:";
   const auto bound = text.starts_with(kBounded) ? config::parseDuration(text.substr(kBounded.size()))
                                                 : Result<Duration>(fail(Code::InvalidArgument, ""));
-  if (!bound) return fail(Code::InvalidArgument, "must be bounded:DURATION, such as \"bounded:30s\", or \"open\", or \"frozen\"");
+  if (!bound)
+    return fail(Code::InvalidArgument, "must be bounded:DURATION, such as \"bounded:30s\", or \"open\", or \"frozen\"");
   if (*bound < 1s || *bound > std::chrono::hours(24 * 365)) {
     return fail(Code::InvalidArgument, "the bound must be from 1s to 365d; for less there is \"open\"");
   }

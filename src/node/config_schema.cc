@@ -58,7 +58,8 @@ Table nodeTable() {
           {.name = "max_connections",
            .type = Type::Integer,
            .initial = "4096",
-           .effect = "Connections at once, from nodes and clients together; one more is told that the node is busy, and closed.",
+           .effect = "Connections at once, from nodes and clients together; one more is told that the node is busy, "
+                     "and closed.",
            .unit = "connections",
            .least = 8,
            .most = 100'000},

@@ -68,7 +68,7 @@ std::optional<std::uint64_t> number(std::string_view text) {
 std::optional<std::int64_t> signedNumber(std::string_view text) {
   const bool negative = text.starts_with('-');
   const auto value = number(negative ? text.substr(1) : text);
-  const std::uint64_t most = static_cast<std::uint64_t>(INT64_MAX);
+  const auto most = static_cast<std::uint64_t>(INT64_MAX);
   if (!value || *value > most || (negative && *value == 0)) return std::nullopt;
   const auto positive = static_cast<std::int64_t>(*value);
   return negative ? -positive : positive;
