@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <ranges>
 
 #include "base/log.h"
 #include "origin/encoding.h"
@@ -70,8 +71,7 @@ void FrozenOrigin::work() {
       });
   if (submitted) return;
   // The pool's queue is full of other work: ours waits here, in order.
-  for (auto question = batch->rbegin(); question != batch->rend(); ++question)
-    waiting_.push_front(std::move(*question));
+  for (Question& question : std::views::reverse(*batch)) waiting_.push_front(std::move(question));
   reactor_.after(kWorkerBusy, [this, alive = std::weak_ptr(alive_)] {
     if (!alive.expired()) work();
   });
