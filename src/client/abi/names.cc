@@ -1,7 +1,6 @@
 #include "client/abi/names.h"
 
 #include <algorithm>
-#include <charconv>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <unordered_map>
@@ -118,13 +117,12 @@ T& element(T* first, std::size_t stride, std::size_t index) {
 
 // A node's cursor is any bytes, C's is text: hexadecimal.
 Result<std::string> cursorOf(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string cursor;
   for (; text.size() >= 2; text.remove_prefix(2)) {
-    unsigned byte = 0;
-    if (const auto [end, bad] = std::from_chars(text.data(), text.data() + 2, byte, 16);
-        bad != std::errc() || end != text.data() + 2)
-      break;
-    cursor.push_back(static_cast<char>(byte));
+    const std::size_t high = kDigits.find(text[0]), low = kDigits.find(text[1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) break;
+    cursor.push_back(static_cast<char>(high * 16 + low));
   }
   if (text.empty()) return cursor;
   return fail(Code::InvalidArgument, "a cursor that no page of a directory gave: pass forebay_page_cursor() unchanged");
