@@ -7,7 +7,6 @@ namespace forebay::node {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr core::NodeId kPeer = 7;
 
