@@ -4,7 +4,7 @@ ORIGIN ?= fake
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build python demo demo-stop test lint soak bench format clean
+.PHONY: help deps build python demo demo-stop test lint dist soak bench format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,17 @@ test:  ## everything that must hold: checks, sanitizers, fuzz targets, clang-tid
 lint: deps  ## all checks and clang-tidy on all files
 	@scripts/test.sh checks tidy_all
 
-soak:  ## fuzz targets and repeated tests for a long time (MINUTES=60)
+dist:  ## packages of this version: build/dist/*.deb and *.tar.gz
+	@scripts/deps.sh --dist
+	@scripts/dist.sh
+
+soak:  ## fuzz targets and repeated tests for a long time (MINUTES=60), then the packages in bare systems
 	@scripts/deps.sh --test
+	@scripts/deps.sh --dist
 	@scripts/soak.sh "$(MINUTES)"
 
-bench: deps  ## measure against what the machine can do (ONLY=name for one): build/bench/report.json, bench/RESULTS.md
+bench:  ## measure against what the machine can do (ONLY=name for one): build/bench/report.json, bench/RESULTS.md
+	@scripts/deps.sh --bench
 	@scripts/build.sh release
 	@python3 bench/run.py $(if $(ONLY),--only $(ONLY))
 

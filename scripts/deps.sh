@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Forebay needs to build: deps.sh [--test | --python | --demo fake|azurite] adds what they need.
+# Installs what Forebay needs to build: deps.sh [--test | --python | --dist | --bench | --demo fake|azurite] adds what they need.
 # Says what it installs, uses sudo where it isn't root, and does nothing where everything is there.
 set -euo pipefail
 
@@ -15,6 +15,8 @@ build_packages=(
 python_packages=(python3-venv python3-dev)
 test_packages=(fuse3 curl procps attr g++ "${python_packages[@]}") # g++: tests/install builds with it as users do
 
+dist_packages=(dpkg-dev patchelf debootstrap) # debootstrap: for `make soak`, which installs what was made
+bench_packages=(fuse3 iproute2)               # `ip` and `tc`: hosts on slow links
 demo_packages=(fuse3) # users who aren't root mount by its helper
 
 # Azurite and versitygw come from npm and from the Go proxy: see scripts/real_servers.sh.
@@ -29,6 +31,8 @@ case ${1:-} in
     want+=("${test_packages[@]}")
     want_node
     ;;
+  --dist) want+=("${dist_packages[@]}") ;;
+  --bench) want+=("${bench_packages[@]}") ;;
   --python) want+=("${python_packages[@]}") ;;
   --demo)
     want+=("${demo_packages[@]}")

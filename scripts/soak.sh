@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Long runs: soak.sh MINUTES. Half of the time for the fuzz targets (optimised, with sanitizers), a quarter each for the
-# tests of the ASan tree and of the TSan tree, over and over in another order each time. The order's seed is printed.
+# tests of the ASan tree and of the TSan tree, over and over in another order each time. The order's seed is printed. Then,
+# beyond those minutes, the packages: made, and each installed and run in a bare Debian of its own (scripts/dist_proof.sh).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 minutes=${1:-60}
@@ -30,6 +31,9 @@ for preset in asan tsan; do
   done
   echo "  $round rounds"
 done
+
+echo "== packages in bare systems"
+scripts/dist.sh && scripts/dist_proof.sh || failed=$((failed + 1))
 
 echo
 echo "soak: $failed failed"
