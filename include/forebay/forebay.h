@@ -15,8 +15,8 @@
  *
  * THREE FORMS. Every function that asks the cell takes a forebay_call*:
  *   NULL, or one with neither callback nor queue   it waits, and returns the outcome
- *   with a callback                                it returns at once; the callback runs once, on the client's I/O
- * thread with a queue                                   it returns at once; forebay_drain() gives the completion once
+ *   with a callback                                it returns at once; the callback runs once, on an I/O thread
+ *   with a queue                                   it returns at once; forebay_drain() gives the completion once
  * In the last two, FOREBAY_OK means "accepted", and any other code that nothing will be told. What a function fills in
  * (its out parameters, buffers, items) then belongs to the library until the completion is told, and is filled before;
  * strings and the forebay_call itself are copied before the function returns. The caller owns all its memory always.
