@@ -23,7 +23,8 @@ ChunkServer::ChunkServer(NodeId self, std::shared_ptr<const SlotMap> map, Server
       random_(seed),
       peers_(mix64(seed)),
       fills_(limits.fill),
-      spread_(limits.spread) {}
+      spread_(limits.spread),
+      hedging_(limits.hedge) {}
 
 ServerActions ChunkServer::step(TimePoint now, const ServerEvent& event) {
   ServerActions out;
@@ -183,6 +184,7 @@ void ChunkServer::startFetch(TimePoint now, const FillTable::Start& start, const
   const Role role = roleFor(cause);
   fetch.owner = role != Role::Reader || map_->owners(cause.slot).has(self_);
   fetch.keep = cause.keep;
+  fetch.copies = cause.copies;
   if (role != Role::Reader) {
     fillHere(now, start.fetch, fetch, role == Role::Fallback, out);
     return;
@@ -283,9 +285,13 @@ void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, Se
             fetch.source = Source::Peer;
             setAsking(fetch, a.node);
             fetch.relayed_ask = a.relay;
+            hedging_.asked();
+            fetch.asked_at = now;
+            const bool as_owner = !a.relay && !a.fallback && !a.no_fill && !a.insist;
+            fetch.hedge_at = as_owner && fetch.copies > 1 ? now + hedging_.after() : kNever;
             awaitPeer(now, id, fetch);
             out.emplace_back(FetchFromPeer{id, fetch.attempt, a.node, fetch.chunk, fetch.runs, a.relay, a.fallback,
-                                           a.no_fill, a.insist, fetch.keep});
+                                           a.no_fill, a.insist, fetch.keep, a.no_fill && fetch.hedged});
           },
           [&](const PullMap& a) {
             setAsking(fetch, kNoNode);
@@ -315,6 +321,10 @@ void ChunkServer::got(TimePoint now, const Got& e, ServerActions& out) {
   if (fetch.asking) {
     peers_.answered(fetch.asked);
     heard_[fetch.asked] = now;
+    fetch.hedge_at = kNever;
+    const TimePoint asked_at = std::exchange(fetch.asked_at, kNever);
+    // What it had to fill first says nothing about how fast it answers.
+    if (asked_at != kNever && e.upto > fetch.runs.first) hedging_.answered(now - asked_at);
     awaitPeer(now, e.fetch, fetch);
   }
   if (e.upto <= fetch.runs.first) {
@@ -391,6 +401,10 @@ void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
     follow(now, id, fetch.walk->step(now, WaitOver{}, *map_, peers_, random_), out);
     return;
   }
+  if (now >= fetch.hedge_at) {
+    if (!hedge(now, id, fetch, out)) arm(fetch, id, std::min(fetch.asked_at + limits_.silence, fetch.deadline));
+    return;
+  }
   const bool sends_to_others = heardLately(now, fetch.asked);
   if (sends_to_others && now < std::min(fetch.turn_by, fetch.deadline)) {
     arm(fetch, id, std::min({heard_[fetch.asked] + limits_.silence, fetch.turn_by, fetch.deadline}));
@@ -409,9 +423,27 @@ void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
            out);
 }
 
+// Leaves a silent owner for one that should have a copy.
+bool ChunkServer::hedge(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out) {
+  fetch.hedge_at = kNever;
+  if (!fetch.walk || !fetch.walk->mayAskHolder()) return false;
+  std::vector<NodeId> holders;
+  const Owners owners = map_->owners(fetch.slot);
+  for (std::size_t i = 0; i < std::min<std::size_t>(owners.size(), fetch.copies); ++i) {
+    const NodeId owner = owners.all()[i];
+    if (owner != self_ && owner != fetch.asked && peers_.usable(now, owner)) holders.push_back(owner);
+  }
+  if (holders.empty() || !hedging_.take()) return false;
+  out.emplace_back(StopPeer{id, fetch.attempt});
+  setAsking(fetch, kNoNode);
+  fetch.hedged = true;
+  follow(now, id, fetch.walk->step(now, Slow{std::move(holders)}, *map_, peers_, random_), out);
+  return true;
+}
+
 void ChunkServer::awaitPeer(TimePoint now, FetchId id, Fetch& fetch) {
   fetch.turn_by = now + limits_.turn;
-  arm(fetch, id, std::min(now + limits_.silence, fetch.deadline));
+  arm(fetch, id, std::min({now + limits_.silence, fetch.deadline, fetch.hedge_at}));
 }
 
 bool ChunkServer::heardLately(TimePoint now, NodeId peer) const {

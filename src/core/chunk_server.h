@@ -31,6 +31,10 @@
 // same bytes again from an origin that is slow already. The word starts at a fill only, so that nodes that wait for
 // each other in a circle, which maps that differ can make, still hear silence.
 //
+// Hedging: where the mount has copies (Want::copies), an owner that says nothing for longer than answers take lately
+// (core/hedging.h) is left for one of the alternates, which must not fill; if that one hasn't got it after all, the
+// owner is asked again. Bytes never come twice: the first question is taken back.
+//
 // A fetch outlives the readers who wanted it while its bytes are coming; it isn't tried again for nobody.
 //
 // Pure: no clock, no I/O; the node and the simulator run the same code. One thread at a time. Call step() with Tick
@@ -48,6 +52,7 @@
 #include <vector>
 
 #include "core/fill_table.h"
+#include "core/hedging.h"
 #include "core/owner_walk.h"
 #include "core/peers.h"
 #include "core/slot_map.h"
@@ -60,6 +65,7 @@ struct ServerLimits {
   WalkLimits walk;
   std::size_t max_fallback_fills = 16;  // a quarter of the origin's concurrency (64)
   SpreadLimits spread;
+  HedgeLimits hedge;
   std::size_t max_copying = 4;                     // copies that others make for this node at once
   std::size_t max_copies_due = 8'192;              // that wait for that; beyond, a copy isn't made
   Duration former_for = std::chrono::minutes(10);  // how long owners of the map before are asked
@@ -84,6 +90,7 @@ struct Want {
   bool may_ask = false;           // it can be told to ask others
   bool insist = false;            // it did, in vain
   bool keep = false;              // what comes is to stay here, as a copy
+  std::uint32_t copies = 1;       // that its mount has of each chunk
   NodeId asker = kNoNode;         // the peer that asks, if it is one
   std::uint64_t map_version = 0;  // the asker's
   TimePoint deadline = kNever;
@@ -159,7 +166,8 @@ struct FetchFromPeer {
   bool fallback = false;
   bool no_fill = false;
   bool insist = false;
-  bool keep = false;  // here, as a copy; otherwise they pass through
+  bool keep = false;   // here, as a copy; otherwise they pass through
+  bool hedge = false;  // the owner was slow
 };
 struct CopyTo {  // that node shall have this node's chunk; Copied when it has
   NodeId node;
@@ -215,7 +223,8 @@ class ChunkServer {
     Slot slot = 0;
     RunRange runs;  // still missing
     Source source = Source::Peer;
-    bool owner = false, keep = false;
+    bool owner = false, keep = false, hedged = false;
+    std::uint32_t copies = 1;
     bool counts_as_fallback = false;
     std::uint32_t attempt = 0;
     bool asking = false;  // a peer's answer is awaited
@@ -226,6 +235,8 @@ class ChunkServer {
     TimePoint due = kNever;       // of its timer: silence, the end of a wait, or the next word to those who wait
     TimePoint turn_by = kNever;   // while asking: for bytes or a word of its own
     TimePoint deadline = kNever;  // of its walk
+    TimePoint asked_at = kNever;  // while nothing was heard of it
+    TimePoint hedge_at = kNever;
     std::optional<OwnerWalk> walk;
   };
   enum class Role : std::uint8_t { Primary, Fallback, Reader };
@@ -256,6 +267,7 @@ class ChunkServer {
   void setAsking(Fetch& fetch, NodeId node);
   void fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
   void timerOf(TimePoint now, FetchId id, ServerActions& out);
+  bool hedge(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out);
   void awaitPeer(TimePoint now, FetchId id, Fetch& fetch);
   bool heardLately(TimePoint now, NodeId peer) const;
   void tellStillFilling(FetchId id, ServerActions& out);
@@ -275,6 +287,7 @@ class ChunkServer {
   Peers peers_;
   FillTable fills_;
   Spread spread_;
+  Hedging hedging_;
   std::deque<CopyTo> copies_due_;
   std::set<std::pair<ChunkId, NodeId>> copies_;  // due and being made
   std::size_t copying_ = 0;

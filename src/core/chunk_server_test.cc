@@ -21,28 +21,29 @@ constexpr std::uint32_t kRuns = 32;
 // passing" (not this node's to keep), "ask a for 1 [0,4) try 1 relay", "stop 1 try 1", "map 2 from a".
 std::string show(const ServerAction& action) {
   static constexpr const char* kWhy[] = {"Miss", "Moved", "Ask", "Busy", "Gone", "Failed"};
-  return std::visit(
-      Overloaded{
-          [](const Serve& a) { return fmt::format("serve {} upto {}", a.waiter, a.upto); },
-          [](const Refuse& a) {
-            std::string peers;
-            for (NodeId peer : a.peers) peers += nameOf(peer);
-            return fmt::format("refuse {} {} {}", a.waiter, kWhy[static_cast<int>(a.why)],
-                               a.peers.empty() ? codeName(a.error.code) : peers);
-          },
-          [](const FetchFromOrigin& a) {
-            return fmt::format("origin {} [{},{}){}", a.fetch, a.runs.first, a.runs.end, a.keep ? "" : " passing");
-          },
-          [](const FetchFromPeer& a) {
-            return fmt::format("ask {} for {} [{},{}) try {}{}{}{}{}{}", nameOf(a.node), a.fetch, a.runs.first,
-                               a.runs.end, a.attempt, a.relay ? " relay" : "", a.fallback ? " fallback" : "",
-                               a.no_fill ? " holder" : "", a.insist ? " insist" : "", a.keep ? " keep" : "");
-          },
-          [](const CopyTo& a) { return fmt::format("copy to {}", nameOf(a.node)); },
-          [](const StopPeer& a) { return fmt::format("stop {} try {}", a.fetch, a.attempt); },
-          [](const WantMap& a) { return fmt::format("map {} from {}", a.version, nameOf(a.node)); },
-      },
-      action);
+  return std::visit(Overloaded{
+                        [](const Serve& a) { return fmt::format("serve {} upto {}", a.waiter, a.upto); },
+                        [](const Refuse& a) {
+                          std::string peers;
+                          for (NodeId peer : a.peers) peers += nameOf(peer);
+                          return fmt::format("refuse {} {} {}", a.waiter, kWhy[static_cast<int>(a.why)],
+                                             a.peers.empty() ? codeName(a.error.code) : peers);
+                        },
+                        [](const FetchFromOrigin& a) {
+                          return fmt::format("origin {} [{},{}){}", a.fetch, a.runs.first, a.runs.end,
+                                             a.keep ? "" : " passing");
+                        },
+                        [](const FetchFromPeer& a) {
+                          return fmt::format("ask {} for {} [{},{}) try {}{}{}{}{}{}{}", nameOf(a.node), a.fetch,
+                                             a.runs.first, a.runs.end, a.attempt, a.relay ? " relay" : "",
+                                             a.fallback ? " fallback" : "", a.no_fill ? " holder" : "",
+                                             a.insist ? " insist" : "", a.keep ? " keep" : "", a.hedge ? " hedge" : "");
+                        },
+                        [](const CopyTo& a) { return fmt::format("copy to {}", nameOf(a.node)); },
+                        [](const StopPeer& a) { return fmt::format("stop {} try {}", a.fetch, a.attempt); },
+                        [](const WantMap& a) { return fmt::format("map {} from {}", a.version, nameOf(a.node)); },
+                    },
+                    action);
 }
 
 // A node of the cell a, b, c, d, and a slot that a, b and c own; under `newer_` b, c and d own it.
@@ -81,6 +82,11 @@ class ChunkServerTest : public testing::Test {
   Want attached(WaiterId waiter, RunRange runs = {0, 4}, ChunkId chunk = kChunk) const {
     Want e = want(waiter, runs, chunk);
     e.must_answer = true;
+    return e;
+  }
+  // Of a mount that has so many copies of each chunk.
+  static Want copied(Want e, std::uint32_t copies) {
+    e.copies = copies;
     return e;
   }
   void expectIdle() {
@@ -417,6 +423,47 @@ TEST_F(ChunkServerTest, aPeerThatSendsBytesHasItsRecordCleared) {
   EXPECT_EQ(server_->peers().resting(), 1U);
   on(Got{1, 4});
   EXPECT_EQ(server_->peers().resting(), 0U);
+}
+
+// Hedging.
+
+TEST_F(ChunkServerTest, anOwnerThatIsSlowIsLeftForOneThatShouldHaveACopy) {
+  be(kD);
+  EXPECT_THAT(on(copied(attached(1), 2)), ElementsAre("ask a for 1 [0,4) try 1"));
+  EXPECT_THAT(tick(200ms), ElementsAre("stop 1 try 1", "ask b for 1 [0,4) try 2 holder hedge"));
+  EXPECT_THAT(on(Got{1, 4}), ElementsAre("serve 1 upto 4"));
+  expectIdle();
+}
+
+TEST_F(ChunkServerTest, whoeverHasNoCopyCostsOneQuestionAndTheOwnerIsAskedAgain) {
+  be(kD);
+  on(copied(attached(1), 2));
+  passUntilTick();
+  EXPECT_THAT(on(PeerSaid{1, 2, MissThere{}}), ElementsAre("ask a for 1 [0,4) try 3 insist"));
+  EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 3", "ask b for 1 [0,4) try 4 fallback insist")) << "once in a fetch";
+}
+
+TEST_F(ChunkServerTest, anOwnerThatSaysSomethingIsNotLeft) {
+  be(kD);
+  on(copied(attached(1), 2));
+  now_ += 100ms;
+  EXPECT_THAT(on(Got{1, 0}), ElementsAre("serve 1 upto 0"));
+  EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 1", "ask b for 1 [0,4) try 2 fallback"));
+}
+
+TEST_F(ChunkServerTest, withoutCopiesNobodyElseShouldHaveIt) {
+  be(kD);
+  on(copied(attached(1), 1));
+  EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 1", "ask b for 1 [0,4) try 2 fallback"));
+}
+
+TEST_F(ChunkServerTest, hedgesKeepToTheirBudget) {
+  be(kD);
+  int hedges = 0;
+  for (WaiterId waiter = 1; waiter <= 50; ++waiter) on(copied(attached(waiter, {0, 4}, {.hi = 7, .lo = waiter}), 3));
+  for (int i = 0; i < 50; ++i)
+    for (const std::string& word : passUntilTick()) hedges += word.ends_with("hedge") ? 1 : 0;
+  EXPECT_EQ(hedges, 2) << "one from the start, one for fifty questions";
 }
 
 TEST_F(ChunkServerTest, anAlternateFillsForWhoCouldNotReachThePrimary) {

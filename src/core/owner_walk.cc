@@ -56,11 +56,12 @@ WalkAction OwnerWalk::moved(TimePoint now, const Moved& e, const SlotMap& map, P
 }
 
 // Once in a walk: holders that turn out to have nothing must cost one request, not one each.
-WalkAction OwnerWalk::askHolder(TimePoint now, const AskThere& e, const SlotMap& map, Peers& peers, Random& random) {
+WalkAction OwnerWalk::askHolder(TimePoint now, const std::vector<NodeId>& holders, const SlotMap& map, Peers& peers,
+                                Random& random) {
   if (insist_) return wait(now, Duration{0}, random);  // it was told, and names others nevertheless
   insist_ = true;
   std::vector<NodeId> fit;
-  for (NodeId node : e.peers)
+  for (NodeId node : holders)
     if (node != question_.self && node != asked_ && map.find(node) != nullptr && peers.usable(now, node))
       fit.push_back(node);
   if (fit.empty()) return choose(now, map, peers);
@@ -88,6 +89,7 @@ WalkAction OwnerWalk::step(TimePoint now, const WalkEvent& event, const SlotMap&
     lost_.push_back(asked_);
     return choose(now, map, peers);
   }
+  if (const auto* slow = std::get_if<Slow>(&event)) return askHolder(now, slow->holders, map, peers, random);
   peers.answered(asked_);
   return answer(now, event, map, peers, random);
 }
@@ -97,7 +99,7 @@ WalkAction OwnerWalk::answer(TimePoint now, const WalkEvent& event, const SlotMa
   return std::visit(
       Overloaded{
           [&](const Moved& e) { return moved(now, e, map, peers, random); },
-          [&](const AskThere& e) { return askHolder(now, e, map, peers, random); },
+          [&](const AskThere& e) { return askHolder(now, e.peers, map, peers, random); },
           [&](const MissThere&) { return at_holder_ ? choose(now, map, peers) : wait(now, Duration{0}, random); },
           [&](const BusyThere& e) { return at_holder_ ? choose(now, map, peers) : wait(now, e.retry_after, random); },
           [&](const BadBytes&) {

@@ -15,6 +15,7 @@
 //   TooSlow    took longer than this question allows a node, though it may be well (its origin is slow): choose again
 //              without it. Nobody else stays away from it for that: who asks for bytes hears when they are on their way
 //   AskThere   the owner named others that have it: ask one of them
+//   Slow       the owner says nothing, and these should have it as well: ask one of them
 //   MissThere  the one that was asked hasn't it: back to the owner
 //   BadBytes   the bytes didn't match their checksum: ask again, at the second time without that node (it rests); at
 //              most `max_corrupt` times
@@ -57,6 +58,9 @@ struct TooSlow {};
 struct AskThere {
   std::vector<NodeId> peers;
 };
+struct Slow {
+  std::vector<NodeId> holders;
+};
 struct MissThere {};
 struct BadBytes {};
 struct Refused {
@@ -65,7 +69,7 @@ struct Refused {
 struct Answered {};
 struct MapArrived {};  // the host has a newer map (give it by setMap)
 struct WaitOver {};
-using WalkEvent = std::variant<Moved, BusyThere, Lost, TooSlow, AskThere, MissThere, BadBytes, Refused, Answered,
+using WalkEvent = std::variant<Moved, BusyThere, Lost, TooSlow, AskThere, Slow, MissThere, BadBytes, Refused, Answered,
                                MapArrived, WaitOver>;
 
 // What to do next. Exactly one follows from each event that the walk is waiting for (after AskNode an answer or Lost,
@@ -118,12 +122,14 @@ class OwnerWalk {
   NodeId asked() const { return asked_; }
   bool redirected() const { return redirects_ > 0; }
   bool asksHolder() const { return at_holder_; }  // the asked node isn't asked as an owner
+  bool mayAskHolder() const { return !at_holder_ && !insist_; }
 
  private:
   WalkAction choose(TimePoint now, const SlotMap& map, Peers& peers);
   WalkAction moved(TimePoint now, const Moved& e, const SlotMap& map, Peers& peers, Random& random);
   WalkAction wait(TimePoint now, Duration at_least, Random& random);
-  WalkAction askHolder(TimePoint now, const AskThere& e, const SlotMap& map, Peers& peers, Random& random);
+  WalkAction askHolder(TimePoint now, const std::vector<NodeId>& holders, const SlotMap& map, Peers& peers,
+                       Random& random);
   WalkAction ask(TimePoint now, AskNode question, Peers& peers);
   WalkAction answer(TimePoint now, const WalkEvent& event, const SlotMap& map, Peers& peers, Random& random);
   WalkAction finish(WalkAction last);

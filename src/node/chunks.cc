@@ -230,6 +230,8 @@ core::WaiterId ChunkService::want(SharedPlan plan, core::ChunkRange range, const
   want.may_ask = options.may_ask;
   want.insist = options.insist;
   want.keep = options.keep;
+  const Mount* mount = deps_.mounts.find(plan->mount);
+  want.copies = mount == nullptr ? 1 : mount->read_copies;
   want.wide = options.wide;
   want.asker = options.asker;
   want.map_version = options.map_version;
@@ -407,6 +409,7 @@ bool ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
   auto place =
       deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = !keep});
   if (!place) return place.error().code != Code::Busy && say(core::Refused{std::move(place.error())});
+  if (a.hedge) mount->metrics->hedges.add();
   auto fetch = std::make_shared<PeerFetch>(*this, a.fetch, chunk, std::move(*place), *mount, a.attempt);
   peer_fetches_[a.fetch] = fetch;
   traces_[a.fetch].placed = io::Reactor::now();

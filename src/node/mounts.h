@@ -40,6 +40,7 @@ struct MountMetrics {
   Counter& direct_bytes;  // of those: from the owner that was asked first
   Counter& asks;          // ranges that were answered with who else has them
   Counter& copies;        // that other nodes made of chunks of this one
+  Counter& hedges;        // to holders of copies, because an owner was slow
   Counter& hidden_names;
   Counter& slow_reads;
   Histogram& read_time;  // from a range's arrival to its last byte handed to the socket

@@ -85,6 +85,7 @@ void Node::startRead(core::Want want, Reader reader) {
   want.chunk_runs = reader.piece.runs();
   want.runs = reader.runs;
   want.present = arena_.present(want.chunk);
+  want.copies = setup_.read_copies;
   reader.served = reader.runs.first;
   pieces_[want.chunk] = reader.piece;
   arena_.hold(want.chunk);

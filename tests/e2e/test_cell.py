@@ -112,6 +112,24 @@ def test_with_two_copies_losing_a_node_costs_no_read_of_the_origin(make_cell, fa
     assert origin.stats()["get_bytes"] == before
 
 
+def test_a_node_that_stops_answering_is_left_for_the_copies(make_cell, fake_origin):
+    origin = fake_origin()
+    origin.add("data", *SHARDS)
+    mount = {"name": "data", "chunk_size": "1MiB", "read_copies": 2, **origin.mount("azure", "data")}
+    cell = make_cell(nodes=4, mounts=[mount])
+    assert cell.nodes[0].cli("load", "--copies", "2", "data").returncode == 0
+    before = origin.stats()["get_bytes"]
+    victim, reader = cell.nodes[3], cell.mount("data", node=0)
+    victim.process.pause()
+    try:
+        for name, size in SHARDS:
+            assert data.read_file(reader / name) == data.known_bytes("data", name, 0, size)
+    finally:
+        victim.process.resume()
+    assert cell.nodes[0].metric("forebay_hedges_total") > 0
+    assert origin.stats()["get_bytes"] == before
+
+
 def test_a_node_that_is_started_again_takes_its_part(make_cell, fake_origin):
     cell = cell_of(make_cell, fake_origin(), 3)
     victim = cell.nodes[2]
