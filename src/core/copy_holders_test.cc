@@ -17,7 +17,7 @@ using testing::Each;
 using testing::ElementsAre;
 
 constexpr ObjectKey kObject{{std::byte{1}, std::byte{2}, std::byte{3}}};
-const auto eight = cell(1, "abcdefgh");
+const auto kEight = cell(1, "abcdefgh");
 
 std::string names(const std::vector<NodeId>& nodes) {
   std::string text;
@@ -27,21 +27,21 @@ std::string names(const std::vector<NodeId>& nodes) {
 
 TEST(CopyHolders, areTheOwnersInTheirOrderFirst) {
   for (Slot slot : {Slot{0}, Slot{777}, Slot{65'535}}) {
-    const std::string owners = test::ownersOf(*eight, slot);
-    EXPECT_EQ(names(CopyHolders(eight, kObject, 1, {}).of(slot)), owners.substr(0, 1));
-    EXPECT_EQ(names(CopyHolders(eight, kObject, 3, {}).of(slot)), owners);
-    EXPECT_THAT(names(CopyHolders(eight, kObject, 5, {}).of(slot)), testing::StartsWith(owners));
+    const std::string owners = test::ownersOf(*kEight, slot);
+    EXPECT_EQ(names(CopyHolders(kEight, kObject, 1, {}).of(slot)), owners.substr(0, 1));
+    EXPECT_EQ(names(CopyHolders(kEight, kObject, 3, {}).of(slot)), owners);
+    EXPECT_THAT(names(CopyHolders(kEight, kObject, 5, {}).of(slot)), testing::StartsWith(owners));
   }
 }
 
 // Computed by another program, from what the header says.
 TEST(CopyHolders, beyondTheOwnersAreFixed) {
-  EXPECT_EQ(names(CopyHolders(eight, kObject, 8, {}).of(0)), "ecgbahdf");
-  EXPECT_EQ(names(CopyHolders(eight, ObjectKey{}, 6, {}).of(40'000)), "abfdgc");
+  EXPECT_EQ(names(CopyHolders(kEight, kObject, 8, {}).of(0)), "ecgbahdf");
+  EXPECT_EQ(names(CopyHolders(kEight, ObjectKey{}, 6, {}).of(40'000)), "abfdgc");
 }
 
 TEST(CopyHolders, ofAllNodesAreAllNodes) {
-  const CopyHolders all(eight, kObject, 0, {});
+  const CopyHolders all(kEight, kObject, 0, {});
   EXPECT_EQ(all.copies(), 8U);
   EXPECT_TRUE(all.everywhere());
   for (NodeId node = 1; node <= 8; ++node) EXPECT_TRUE(all.has(123, node));
@@ -49,7 +49,7 @@ TEST(CopyHolders, ofAllNodesAreAllNodes) {
 }
 
 TEST(CopyHolders, ofManySlotsHaveEachCopyOnANodeOfItsOwn) {
-  const CopyHolders four(eight, kObject, 4, {});
+  const CopyHolders four(kEight, kObject, 4, {});
   for (std::uint32_t slot = 0; slot < kSlots; slot += 97) {
     const auto holders = four.of(static_cast<Slot>(slot));
     EXPECT_EQ(std::set(holders.begin(), holders.end()).size(), 4U);
@@ -59,14 +59,14 @@ TEST(CopyHolders, ofManySlotsHaveEachCopyOnANodeOfItsOwn) {
 }
 
 TEST(CopyHolders, standInForNodesThatCannotBeReached) {
-  const Slot slot = test::slotOwned({{eight, "abc"}});
+  const Slot slot = test::slotOwned({{kEight, "abc"}});
   const NodeId silent[] = {kA, kC};
-  EXPECT_EQ(names(CopyHolders(eight, kObject, 1, silent).of(slot)), "b");
-  const auto three = CopyHolders(eight, kObject, 3, silent).of(slot);
+  EXPECT_EQ(names(CopyHolders(kEight, kObject, 1, silent).of(slot)), "b");
+  const auto three = CopyHolders(kEight, kObject, 3, silent).of(slot);
   EXPECT_EQ(three.size(), 3U);
   EXPECT_EQ(three.front(), test::kB);
   EXPECT_THAT(three, Each(testing::AllOf(testing::Ne(kA), testing::Ne(kC))));
-  EXPECT_EQ(CopyHolders(eight, kObject, 0, silent).copies(), 6U);
+  EXPECT_EQ(CopyHolders(kEight, kObject, 0, silent).copies(), 6U);
 }
 
 TEST(CopyHolders, areNobodyWhereNobodyCanBeReached) {

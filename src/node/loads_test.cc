@@ -5,7 +5,6 @@
 namespace forebay::node {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 class LoadsTest : public NodeFixture {
