@@ -236,7 +236,7 @@ std::vector<Key> originKeys() {
            "Compares what arrives with the origin's own checksums before anybody reads it; a range that doesn't fit "
            "is asked for again, and an error in the end. `range`: Azure's MD5 of each range, in ranges of at most "
            "4 MiB; S3's checksum (SHA-256, or the ETag where it is an MD5) of an object that is read in one go. "
-           "Costs a core about 1.6 s per GB, and bytes wait until their range is whole.",
+           "Costs a core about 1.4 s per GB, and bytes wait until their range is whole.",
        .allowed = {"off", "range"}},
       {.name = "max_concurrent",
        .type = Type::Integer,
