@@ -11,6 +11,7 @@ from harness.cell import Cell
 from harness.origins import FakeOrigin
 
 NODES, PROCESSES, NAMES, PAGE = 3, 64, 1_000_000, 5_000
+MEMORY = "4GiB"  # of which a 16th is for pages: about 1,250,000 names
 LEAST_RATIO = 0.95
 
 
@@ -19,7 +20,7 @@ def measure(bench):
     for first in range(0, NAMES, 4_000):  # a request's body has at most 256 KiB
         origin.add("bench", *((f"d/{i:07}", 1) for i in range(first, first + 4_000)))
     cell = Cell(bench.running, bench.program("forebay"), bench.directory / "cell", nodes=NODES,
-                mounts=[{"name": "bench", **origin.mount("azure", "bench")}], node={"memory": "512MiB"}).start()
+                mounts=[{"name": "bench", **origin.mount("azure", "bench")}], node={"memory": MEMORY}).start()
     origin.reset_stats()
     with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
         counts = list(pool.map(lambda i: count_names(bench, cell.nodes[i % NODES]), range(PROCESSES)))

@@ -48,7 +48,7 @@ NameService::NameService(Deps deps)
     : deps_(deps),
       owners_(deps.reactor, deps.self, deps.cell, deps.channels, deps.seed),
       names_(deps.limits),
-      pages_(deps.limits),
+      pages_(deps.page_limits),
       name_hits_(
           deps.metrics.counter("forebay_name_hits_total", "Questions about names answered from what was known.")),
       name_misses_(
@@ -493,6 +493,7 @@ void NameService::pageFetched(const PageKey& key, Result<OriginPage> page, Durat
     const Error error = std::move(page.error());
     return deliver(pages_.failed(key), &error, {});
   }
+  page->entries.shrink_to_fit();
   if (ttl > Duration{0}) indexPage(key, *page);
   const std::size_t bytes = sizeOf(*page, key.path.size() + key.origin_next.size());
   deliver(pages_.answered(io::Reactor::now(), key, std::move(*page), ttl, bytes), nullptr, {});

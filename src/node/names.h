@@ -75,7 +75,8 @@ class NameService {
     reader::Channels& channels;
     Mounts& mounts;
     Metrics& metrics;
-    core::NameCacheLimits limits;
+    core::NameCacheLimits limits;       // of plans
+    core::NameCacheLimits page_limits;  // of listings' pages
     std::uint64_t seed;
     Openings* openings = nullptr;  // null: objects are looked up, never opened
   };

@@ -37,13 +37,17 @@ constexpr std::uint64_t kMinChunks = 4;  // of an arena: one being filled, one p
 // buffers, libcurl's receive buffers (64 × 512 KiB at most), the allocator's slack.
 struct Budget {
   std::uint64_t arena = 0;
-  std::size_t names = 0;  // of each of the two caches of names
+  std::size_t names = 0;  // of the cache of plans and of what is absent
+  // Of that of listings' pages: about 200 bytes a name. Those who list one directory at the same time are some pages
+  // apart, and a page that has left before the last of them came is asked for again.
+  std::size_t pages = 0;
 };
 Result<Budget> divide(std::uint64_t memory, std::size_t manifests) {
   Budget budget;
   budget.names = static_cast<std::size_t>(std::min<std::uint64_t>(memory / 32, 64 * kMiB));
+  budget.pages = static_cast<std::size_t>(std::min<std::uint64_t>(memory / 16, 512 * kMiB));
   const std::uint64_t reserve = std::max<std::uint64_t>(64 * kMiB, memory / 8);
-  const std::uint64_t others = reserve + 2 * budget.names + manifests;
+  const std::uint64_t others = reserve + budget.names + budget.pages + manifests;
   if (memory < others + store::kMinArena)
     return fail(Code::InvalidArgument,
                 fmt::format("node.memory is {} MiB: at least {} MiB are needed{}", memory / kMiB,
@@ -214,6 +218,7 @@ Status Node::Impl::startServices(const Budget& budget) {
                                                            .mounts = mounts_,
                                                            .metrics = metrics_,
                                                            .limits = {.max_bytes = budget.names},
+                                                           .page_limits = {.max_bytes = budget.pages},
                                                            .seed = systemRandom(),
                                                            .openings = openings_.get()});
   chunks_ = std::make_unique<ChunkService>(

@@ -184,6 +184,7 @@ class NodeFixture : public testing::Test {
                                                             .mounts = mounts,
                                                             .metrics = metrics,
                                                             .limits = {},
+                                                            .page_limits = {},
                                                             .seed = 1,
                                                             .openings = openings.get()});
     chunks = std::make_unique<ChunkService>(
