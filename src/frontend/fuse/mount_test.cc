@@ -290,23 +290,23 @@ TEST_F(MountTest, namesThatAreToBeForgottenAreLookedUpAgainLongBeforeTheirTimeIs
   client_.setTtl(3600s);
   options_.consistency = {.kind = Consistency::Kind::Bounded, .bound = 3600s};
   mountIt();
-  const auto bytesOf = [&](const std::string& name) { return readAll(at(name)).bytes; };
-  const auto becomesNewer = [&](const std::string& name) {
+  const auto bytes_of = [&](const std::string& name) { return readAll(at(name)).bytes; };
+  const auto becomes_newer = [&](const std::string& name) {
     const TimePoint give_up = std::chrono::steady_clock::now() + 20s;
-    while (bytesOf(name) != "newer" && std::chrono::steady_clock::now() < give_up) std::this_thread::sleep_for(5ms);
-    return bytesOf(name) == "newer";
+    while (bytes_of(name) != "newer" && std::chrono::steady_clock::now() < give_up) std::this_thread::sleep_for(5ms);
+    return bytes_of(name) == "newer";
   };
-  for (const char* name : {"file", "d/one", "d/two", "dd"}) EXPECT_EQ(bytesOf(name), "old");
+  for (const char* name : {"file", "d/one", "d/two", "dd"}) EXPECT_EQ(bytes_of(name), "old");
   for (const char* name : {"file", "d/one", "d/two", "dd"}) client_.put(name, "newer", "v2");
-  EXPECT_EQ(bytesOf("file"), "old") << "the kernel remembers it: else this shows nothing";
+  EXPECT_EQ(bytes_of("file"), "old") << "the kernel remembers it: else this shows nothing";
   mount_->forgetNames("d");
-  EXPECT_TRUE(becomesNewer("d/one"));
-  EXPECT_TRUE(becomesNewer("d/two"));
-  EXPECT_EQ(bytesOf("file"), "old");
-  EXPECT_EQ(bytesOf("dd"), "old");
+  EXPECT_TRUE(becomes_newer("d/one"));
+  EXPECT_TRUE(becomes_newer("d/two"));
+  EXPECT_EQ(bytes_of("file"), "old");
+  EXPECT_EQ(bytes_of("dd"), "old");
   mount_->forgetNames("");
-  EXPECT_TRUE(becomesNewer("file"));
-  EXPECT_TRUE(becomesNewer("dd"));
+  EXPECT_TRUE(becomes_newer("file"));
+  EXPECT_TRUE(becomes_newer("dd"));
 }
 
 TEST_F(MountTest, aFrozenMountAsksOnce) {
