@@ -213,6 +213,15 @@ TEST_F(Commands, whereShowsOwnersHoldersAndWhoDidNotAnswer) {
               HasSubstr(R"("slot":7,"bytes":1048576,"owners":["a","b"],"holders":[{"node":"a","bytes":1048576})"));
 }
 
+TEST_F(Commands, whereSaysWhenThereAreMoreChunksThanItShows) {
+  cell.objects["data/large"] = std::string(3 * kMiB, 'x');
+  cell.most_where_chunks = 2;
+  EXPECT_EQ(run([&](Terminal& t) { return runWhere(cell, t, {.names = {"data/large"}}); }), kExitOk);
+  EXPECT_THAT(output.err, HasSubstr("data/large: only its first 2 of 3 chunks are shown"));
+  EXPECT_EQ(run([&](Terminal& t) { return runWhere(cell, t, {.names = {"data/large"}}); }, true), kExitOk);
+  EXPECT_THAT(output.out, HasSubstr(R"("chunks_total":3)"));
+}
+
 TEST_F(Commands, statusSumsMountsOverNodesAndShowsWhoIsSilent) {
   for (const char* name : {"n1", "n2"}) {
     auto* node = cell.status_reply.add_nodes();

@@ -23,6 +23,7 @@ class FakeCell : public Cell {
   std::optional<std::map<std::string, std::string>> origin_objects;
   std::map<std::string, std::string> origin_md5;  // "MOUNT/PATH" -> 16 bytes
   std::uint32_t nodes = 3;
+  std::uint32_t most_where_chunks = 4'000;  // that an answer holds
   std::map<core::NodeId, std::string> silent_nodes;
   wire::pb::RefreshReply refresh_reply;
   wire::pb::EvictReply evict_reply;
@@ -109,7 +110,7 @@ class FakeCell : public Cell {
   Result<client::Where> where(const ObjectName& object) override {
     if (!objects.contains(object.text())) return fail(Code::NotFound, "no such object");
     client::Where answer{.plan = planOf(object), .chunks = {}, .unreachable = {"c"}};
-    for (std::uint32_t i = 0; i < answer.plan.chunks(); ++i) {
+    for (std::uint32_t i = 0; i < std::min(answer.plan.chunks(), most_where_chunks); ++i) {
       answer.chunks.push_back({.chunk = i,
                                .slot = static_cast<core::Slot>(7 + i),
                                .bytes = answer.plan.chunkLength(i),

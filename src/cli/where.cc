@@ -13,6 +13,7 @@ namespace {
 std::string asJson(const ObjectName& name, const client::Where& where) {
   JsonWriter json;
   json.beginObject().name("name", name.text()).field("size", where.plan.size).name("version", where.plan.version);
+  json.field("chunks_total", where.plan.chunks());
   json.key("chunks").beginArray();
   for (const client::ChunkPlacement& chunk : where.chunks) {
     json.beginObject().field("chunk", chunk.chunk).field("slot", chunk.slot).field("bytes", chunk.bytes);
@@ -59,6 +60,10 @@ void asText(Terminal& terminal, const ObjectName& name, const client::Where& whe
   terminal.out(fmt::format("{}: {}, {} of {} chunks are in the cell\n", printable(name.text()),
                            humanSize(where.plan.size), humanCount(whole_chunks), humanCount(where.chunks.size())));
   table.finish();
+  if (where.chunks.size() < where.plan.chunks()) {
+    terminal.err(fmt::format("{}: only its first {} of {} chunks are shown: an answer holds no more",
+                             printable(name.text()), humanCount(where.chunks.size()), humanCount(where.plan.chunks())));
+  }
   if (!where.unreachable.empty()) {
     terminal.err(fmt::format("no answer from {}: what they hold is not shown", fmt::join(where.unreachable, ", ")));
   }
