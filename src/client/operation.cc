@@ -28,11 +28,16 @@ void Operation::failed(const Error& error) {
   if (error.retryable()) return again(error);
   const auto self = shared_from_this();
   close();
-  finish(error);
+  // Whoever was turned away until the deadline wants to know why, not that time is up.
+  finish(error.code == Code::DeadlineExceeded && busy_ ? *busy_ : error);
 }
 
 void Operation::again(const Error& error) {
   const auto self = shared_from_this();
+  if (error.code == Code::Busy)
+    busy_ = error;
+  else
+    busy_.reset();
   const Duration wait = kBackoff.wait(attempts_++, loop_.random_, std::chrono::milliseconds(error.retry_after_ms));
   if (loop_.closing_ || io::Reactor::now() + wait >= deadline_) {
     close();

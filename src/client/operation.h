@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -58,6 +59,7 @@ class Operation : public std::enable_shared_from_this<Operation> {
   OperationLoop& loop_;
   const CallId call_;
   std::uint32_t attempts_ = 0;
+  std::optional<Error> busy_;  // what the last attempt was told
   io::TimerId timer_ = 0;
 };
 
