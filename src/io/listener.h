@@ -29,8 +29,8 @@ struct Accepted {
 
 struct ListenerOptions {
   std::size_t max_connections = 4'096;
-  int backlog = 512;
-  std::vector<uid_t> allowed_uids;       // on Unix sockets, beside our own user and root
+  int backlog = 4'096;              // a restart brings all clients back at once; net.core.somaxconn holds if it is less
+  std::vector<uid_t> allowed_uids;  // on Unix sockets, beside our own user and root
   ConnectionMetrics* metrics = nullptr;  // may be null
 };
 
