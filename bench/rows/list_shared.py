@@ -20,7 +20,8 @@ def measure(bench):
     for first in range(0, NAMES, 4_000):  # a request's body has at most 256 KiB
         origin.add("bench", *((f"d/{i:07}", 1) for i in range(first, first + 4_000)))
     cell = Cell(bench.running, bench.program("forebay"), bench.directory / "cell", nodes=NODES,
-                mounts=[{"name": "bench", **origin.mount("azure", "bench")}], node={"memory": MEMORY}).start()
+                mounts=[{"name": "bench", "consistency": "bounded:300s", **origin.mount("azure", "bench")}],
+                node={"memory": MEMORY}).start()
     origin.reset_stats()
     with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
         counts = list(pool.map(lambda i: count_names(bench, cell.nodes[i % NODES]), range(PROCESSES)))
