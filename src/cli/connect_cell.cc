@@ -78,8 +78,8 @@ Result<std::unique_ptr<Cell>> connectCell(const ConnectOptions& options) {
     if (!there) return fail(noNode(options.address, there.error().message));
   }
   auto node = TRY(client::NodeClient::create(options.address, fmt::format("forebay:{}", getpid())));
-  // One cheap question tells whether anybody is there, before a command starts on something longer. Behind a Unix socket
-  // that takes connections there is: it may be busy with listings for many others.
+  // One cheap question tells whether anybody is there, before a command starts on something longer. Behind a Unix
+  // socket that takes connections there is: it may be busy with listings for many others.
   const Duration first_answer = options.address.isUnix() ? 20s : 3s;
   const auto answer = client::wait<wire::pb::StatusReply>([&](auto done) {
     node->status(false, io::Reactor::now() + std::min(first_answer, options.timeout), std::move(done));
