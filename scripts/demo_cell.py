@@ -178,6 +178,7 @@ class Cell:
         mount = {
             "name": MOUNT_NAME, "url": f"az://{ACCOUNT}/{demo_data.CONTAINER}", "endpoint": origin.endpoint,
             "account_key": ACCOUNT_KEY, "secret": secrets.token_hex(16), "consistency": "bounded:10m",
+            "keep_remote": "never",  # copies of what everybody reads would fill these small arenas, and leave like the rest
         }
         sockets = socket_home(running, home, names)
         self.nodes = []
