@@ -32,7 +32,6 @@ class FakeCell : public Cell {
   std::map<std::string, std::uint64_t> loaded;  // bytes by name, of all copies
   std::size_t resolve_calls = 0;
   std::vector<std::string> refreshed, evicted;  // paths
-  std::size_t load_calls = 0;
 
   Result<std::vector<Result<client::Attributes>>> resolve(const std::string& mount, std::span<const std::string> paths,
                                                           bool object_only) override {
@@ -159,7 +158,6 @@ class FakeCell : public Cell {
     return client::Attributes{.directory = false, .plan = planOf(name)};
   }
   wire::pb::Loaded loadChunk(const core::Plan& plan, std::uint64_t copies, bool silence) {
-    ++load_calls;
     std::string name;
     for (const auto& [known, content] : objects)
       if (known.ends_with("/" + plan.path) && core::mountIdOf(known.substr(0, known.find('/'))) == plan.mount)

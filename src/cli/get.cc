@@ -3,17 +3,13 @@
 
 #include "base/json_writer.h"
 #include "cli/commands.h"
-#include "cli/exit_codes.h"
 #include "cli/getter.h"
 #include "cli/progress.h"
+#include "cli/progress_report.h"
 #include "cli/units.h"
 
 namespace forebay::cli {
 namespace {
-
-bool machineReads(const Terminal& terminal) {
-  return terminal.json() || !terminal.isTerminal();
-}
 
 // Lines about single objects come while others are on their way.
 void say(Terminal& terminal, std::string_view event, const std::string& name, std::string_view why,
@@ -23,20 +19,6 @@ void say(Terminal& terminal, std::string_view event, const std::string& name, st
   JsonWriter json;
   json.beginObject().field("event", event).name("name", name).field("bytes", bytes).field("message", why).endObject();
   terminal.out(json.text() + "\n");
-}
-
-void tellFailures(Terminal& terminal, const Progress& progress, const ProgressSample& end) {
-  const auto failures = progress.failures();
-  for (const LoadFailure& failure : failures) {
-    terminal.err(fmt::format("{}: {}", printable(failure.name), failure.error.message));
-    if (!machineReads(terminal)) continue;
-    JsonWriter json;
-    json.beginObject().field("event", "failure").name("name", failure.name);
-    json.field("code", codeName(failure.error.code)).field("message", failure.error.message).endObject();
-    terminal.out(json.text() + "\n");
-  }
-  if (end.failures > failures.size())
-    terminal.err(fmt::format("and {} failures more", humanCount(end.failures - failures.size())));
 }
 
 void tellEnd(Terminal& terminal, const ProgressSample& end, const Getter::Counts& counts) {
@@ -51,13 +33,6 @@ void tellEnd(Terminal& terminal, const ProgressSample& end, const Getter::Counts
                         humanCount(counts.resumed));
   if (end.failures > 0) text += fmt::format("; {} failed", humanCount(end.failures));
   terminal.out(text + "\n");
-}
-
-// What one failure is says more than "incomplete", if it is the only thing that was asked for.
-int exitCode(const Progress& progress, const ProgressSample& end) {
-  if (end.failures == 0) return kExitOk;
-  if (end.objects == 0 && end.bytes == 0) return exitCodeOf(progress.failures().front().error.code);
-  return kExitIncomplete;
 }
 
 }  // namespace

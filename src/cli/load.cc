@@ -1,34 +1,14 @@
 // forebay load [--copies N|all] [--in-flight N] MOUNT[/PATH]...
 #include <fmt/format.h>
 
-#include "base/json_writer.h"
 #include "cli/commands.h"
-#include "cli/exit_codes.h"
 #include "cli/loader.h"
 #include "cli/progress.h"
+#include "cli/progress_report.h"
 #include "cli/units.h"
 
 namespace forebay::cli {
 namespace {
-
-bool machineReads(const Terminal& terminal) {
-  return terminal.json() || !terminal.isTerminal();
-}
-
-void tellFailures(Terminal& terminal, const Progress& progress, const ProgressSample& end) {
-  const auto failures = progress.failures();
-  for (const LoadFailure& failure : failures) {
-    terminal.err(fmt::format("{}: {}", printable(failure.name), failure.error.message));
-    if (!machineReads(terminal)) continue;
-    JsonWriter json;
-    json.beginObject().field("event", "failure").name("name", failure.name);
-    json.field("code", codeName(failure.error.code)).field("message", failure.error.message).endObject();
-    terminal.out(json.text() + "\n");
-  }
-  if (end.failures > failures.size()) {
-    terminal.err(fmt::format("and {} failures more", humanCount(end.failures - failures.size())));
-  }
-}
 
 // A node that was asked for by --copies all and hasn't got it is a failure; otherwise others stood in for it.
 void tellSilent(Terminal& terminal, const Loader& loader, bool all, Progress& progress) {
@@ -39,13 +19,6 @@ void tellSilent(Terminal& terminal, const Loader& loader, bool all, Progress& pr
     else
       terminal.err(fmt::format("node {}: no answer: other nodes hold its part", node));
   }
-}
-
-// What one failure is says more than "incomplete", if it is the only thing that was asked for.
-int exitCode(const Progress& progress, const ProgressSample& end) {
-  if (end.failures == 0) return kExitOk;
-  if (end.objects == 0 && end.bytes == 0) return exitCodeOf(progress.failures().front().error.code);
-  return kExitIncomplete;
 }
 
 }  // namespace

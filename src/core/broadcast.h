@@ -5,8 +5,9 @@
 // of the chunks are the trackers (core/spread.h). The bound is (1 + floor(log2 N)/M) * S / bandwidth.
 //
 // How wide the window is decides who is busy: a few chunks have few owners, and those send while others idle; all
-// chunks are no order at all. Measured on 8 nodes with links of 200 Mbit/s (bench row broadcast.time), 256 chunks, as a
-// share of the bound: windows of 16 chunks, 8 on their way, 71%; 32 and 16, 78%; 64 and 16, 82%; 128 and 16, 85%.
+// chunks are no order at all. Measured on 8 nodes with links of 200 Mbit/s (bench row broadcast.time), 256 chunks, hot
+// after four times their bytes, as a share of the bound, one to three runs each: windows of 16 chunks, 8 on their way,
+// 71%; 32 and 16, 78%; 64 and 16, 68-83%; 128 and 16, 85%. Which nodes own how many chunks differs from run to run.
 // Simulations of 1,000 and 5,000 equal nodes without other traffic had 89-97% with 16, 42-50% in strict order.
 //
 //   next       a chunk to fetch now; none: as many as allowed are on their way, nothing is left, or `most_looked_at`

@@ -29,8 +29,8 @@ struct SpreadLimits {
   std::size_t max_chunks = 16'384;
   std::size_t max_holders = 16;
   std::size_t max_named = 4;  // 4 holders to try: 94-95% of the bound in simulations of broadcasts up to 100,000 nodes
-  // With 4, a broadcast onto 8 nodes waited for the owners that happen to have more chunks than others: 68-76% of the
-  // bound (bench row broadcast.time), with 2 84-87%.
+  // A broadcast waits for the owners that happen to have more chunks than others, unless they spread early. Onto 8
+  // nodes (bench row broadcast.time, three and five runs) 68-83% of the bound with 4, 76-87% with 2.
   std::uint32_t hot_fulls = 2;
   Duration window = 10s;
   Duration holds_for = 30s;  // a transit copy is believed to last that long

@@ -18,7 +18,6 @@ constexpr int kMostAtATime = 512;  // chunks per turn of the loop: many may be h
 
 struct Loads::Job {
   SharedPlan plan;
-  core::CopyHolders holders;
   core::Broadcast broadcast;
   std::uint64_t bytes = 0;
   std::vector<std::uint32_t> brought;
@@ -108,7 +107,6 @@ std::shared_ptr<Loads::Job> Loads::jobOf(const SharedPlan& plan, const CopyOptio
     };
     const std::uint64_t seed = mix64(hash64(Bytes(plan->key.bytes)) ^ deps_.self);
     job = std::make_shared<Job>(Job{.plan = plan,
-                                    .holders = holders,
                                     .broadcast = core::Broadcast(plan->chunks(), std::move(mine), {}, seed),
                                     .error = {},
                                     .asked = {},
