@@ -29,6 +29,7 @@
 #include "io/reactor.h"
 #include "node/directory_view.h"
 #include "node/mounts.h"
+#include "node/name_waiters.h"
 #include "node/opening.h"
 #include "reader/channels.h"
 #include "reader/owner_calls.h"
@@ -147,20 +148,6 @@ class NameService {
     Duration ttl{0};
   };
 
-  // Who waits for an answer, each with its own deadline.
-  template <class T>
-  struct Waiters {
-    struct Waiting {
-      Callback<T> done;
-      io::TimerId timer = 0;
-    };
-    std::unordered_map<std::uint64_t, Waiting> open;
-  };
-  template <class T>
-  std::uint64_t await(Waiters<T>& waiters, TimePoint deadline, Callback<T> done);
-  template <class T>
-  void tell(Waiters<T>& waiters, std::uint64_t id, Result<T> result);
-
   struct Source {  // of a fetch that an outcome asks for
     bool ask_owner = true;
     bool revalidate = true;
@@ -224,9 +211,8 @@ class NameService {
   int batches_ = 0;  // that are open
   std::map<Group, std::vector<NameKey>> to_ask_;
   std::set<NameKey> doubted_;  // forgotten, and not asked for since; at most kMaxDoubted
-  std::uint64_t next_waiter_ = 1;
-  Waiters<Resolved> name_waiters_;
-  Waiters<PageFound> page_waiters_;
+  NameWaiters<Resolved> name_waiters_;
+  NameWaiters<PageFound> page_waiters_;
   Counter& name_hits_;
   Counter& name_misses_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
