@@ -40,7 +40,8 @@ class NameCache {
   struct Found {  // for one who asked
     Waiter waiter;
     Shared answer;
-    Duration ttl;  // how much longer it may be used
+    Duration ttl;     // how much longer it may be used
+    TimePoint until;  // the same as a time: of one kept answer always the same
   };
   struct Outcome {
     std::vector<Found> found;
@@ -56,7 +57,7 @@ class NameCache {
       auto kept = kept_.find(key);
       if (kept != kept_.end() && kept->second.until > now) {
         touch(kept->second);
-        out.found.push_back({waiter, kept->second.answer, kept->second.until - now});
+        out.found.push_back({waiter, kept->second.answer, kept->second.until - now, kept->second.until});
         return out;
       }
     }
@@ -80,7 +81,7 @@ class NameCache {
     const auto flight = flights_.find(key);
     if (flight != flights_.end() && flight->second.old) ttl = Duration{0};
     keep(now, key, shared, ttl, bytes);
-    for (Waiter waiter : take(key, out)) out.found.push_back({waiter, shared, ttl});
+    for (Waiter waiter : take(key, out)) out.found.push_back({waiter, shared, ttl, endOf(now, ttl)});
     return out;
   }
 
@@ -103,6 +104,12 @@ class NameCache {
     if (kept == kept_.end() || kept->second.until <= now) return std::nullopt;
     touch(kept->second);
     return std::pair(kept->second.answer, kept->second.until - now);
+  }
+
+  // Whether a fetch of it is under way that wanted() would join.
+  bool coming(const Key& key) const {
+    const auto flight = flights_.find(key);
+    return flight != flights_.end() && !flight->second.old;
   }
 
   void forget(const Key& key) {

@@ -50,6 +50,24 @@ TEST(NameCache, peekingAsksForNothing) {
   EXPECT_FALSE(cache.peek(at(30s), "a"));
 }
 
+TEST(NameCache, saysWhatIsComingForWhoAsksNow) {
+  Cache cache({});
+  EXPECT_FALSE(cache.coming("a"));
+  cache.wanted(at(0s), 1, "a", false);
+  EXPECT_TRUE(cache.coming("a"));
+  cache.distrustFrom("a", [](const std::string& key) { return key == "a"; });
+  EXPECT_FALSE(cache.coming("a")) << "it was forgotten while under way";
+  cache.answered(at(0s), "a", "plan", kTtl, 100);
+  EXPECT_FALSE(cache.coming("a"));
+}
+
+TEST(NameCache, anAnswersTimeEndsAtTheSameMomentWheneverItIsGiven) {
+  Cache cache({});
+  cache.wanted(at(0s), 1, "a", false);
+  EXPECT_EQ(cache.answered(at(1s), "a", "plan", kTtl, 100).found.at(0).until, at(31s));
+  EXPECT_EQ(cache.wanted(at(20s), 2, "a", false).found.at(0).until, at(31s));
+}
+
 TEST(NameCache, forgetsARunOfKeysAndNoOther) {
   Cache cache({});
   for (const char* key : {"a", "b/1", "b/2", "c"}) cache.put(at(0s), key, "plan", kTtl, 100);

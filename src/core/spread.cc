@@ -39,11 +39,12 @@ void Spread::sent(TimePoint now, const Sent& s) {
   }
   chunk.runs_sent += s.runs;
   chunk.all_runs = s.all_runs;
-  if (s.to != kNoNode && s.runs == s.all_runs) add(chunk, {s.to, now, now + limits_.holds_for});
+  if (s.to != kNoNode && s.runs == s.all_runs) add(chunk, {s.to, now, now + std::min(limits_.holds_for, s.lives_for)});
 }
 
-void Spread::named(TimePoint now, const ChunkId& chunk, NodeId node) {
-  if (node != kNoNode) add(touch(now, chunk), {node, now + limits_.receives_for, now + limits_.holds_for});
+void Spread::named(TimePoint now, const ChunkId& chunk, NodeId node, Duration lives_for) {
+  const TimePoint until = now + std::min(limits_.holds_for, lives_for);
+  if (node != kNoNode) add(touch(now, chunk), {node, now + limits_.receives_for, until});
 }
 
 void Spread::keeps(TimePoint now, const ChunkId& chunk, NodeId node) {

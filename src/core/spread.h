@@ -44,12 +44,13 @@ class Spread {
 
   struct Sent {
     ChunkId chunk;
-    NodeId to = kNoNode;         // kNoNode: a client, which serves nobody
-    std::uint32_t runs = 0;      // of it, that were sent
-    std::uint32_t all_runs = 0;  // that the chunk has
+    NodeId to = kNoNode;                   // kNoNode: a client, which serves nobody
+    std::uint32_t runs = 0;                // of it, that were sent
+    std::uint32_t all_runs = 0;            // that the chunk has
+    Duration lives_for = Duration::max();  // it is of no use afterwards
   };
   void sent(TimePoint now, const Sent& s);
-  void named(TimePoint now, const ChunkId& chunk, NodeId node);
+  void named(TimePoint now, const ChunkId& chunk, NodeId node, Duration lives_for = Duration::max());
   void keeps(TimePoint now, const ChunkId& chunk, NodeId node);
   void wrong(const ChunkId& chunk);
 
