@@ -8,6 +8,7 @@
 // Threading: the loop, but for start(), stop() and run(). Bounded by the cell's members and the seeds.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,7 +17,9 @@
 #include <string>
 #include <vector>
 
+#include "client/direct_ahead.h"
 #include "client/operation.h"
+#include "core/hedging.h"
 #include "core/peers.h"
 #include "core/slot_map.h"
 #include "reader/channels.h"
@@ -34,6 +37,9 @@ class DirectCell : public OperationLoop {
   // Null before the first map.
   const core::SlotMap* map() const { return map_.get(); }
   core::Peers& peers() { return peers_; }
+  core::Hedging& hedging() { return hedging_; }
+  std::atomic<std::uint64_t> hedges = 0;  // requests that left a slow node
+  DirectAhead& ahead() { return ahead_; }
   // Null: the map doesn't know that node.
   reader::Channel* to(core::NodeId node) { return channels_->to(node, *map_); }
 
@@ -63,6 +69,8 @@ class DirectCell : public OperationLoop {
   std::unique_ptr<reader::Channels> channels_;
   std::shared_ptr<const core::SlotMap> map_;
   core::Peers peers_;
+  core::Hedging hedging_{{}};
+  DirectAhead ahead_{*this};
   std::map<core::NodeId, TimePoint> heard_;
   std::set<core::NodeId> pulling_;
   bool asking_seeds_ = false;

@@ -43,6 +43,9 @@ DirectClient::DirectClient(std::unique_ptr<DirectCell> cell) : cell_(std::move(c
 DirectClient::~DirectClient() {
   cell_->stop();
 }
+std::uint64_t DirectClient::hedges() const {
+  return cell_->hedges;
+}
 
 Result<std::shared_ptr<DirectClient>> DirectClient::connect(const Options& options) {
   if (options.seeds.empty() || options.seeds.size() > DirectCell::kMaxSeeds)

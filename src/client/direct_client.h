@@ -31,6 +31,8 @@ class DirectClient : public CellReader {
                  std::move_only_function<void(BatchResults)> done, CallId call) override;
   void post(std::move_only_function<void()> task) override;
   void cancel(CallId call) override;
+  // Requests so far that left a slow node for one that should have a copy.
+  std::uint64_t hedges() const;
 
  private:
   explicit DirectClient(std::unique_ptr<DirectCell> cell);

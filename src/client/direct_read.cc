@@ -40,6 +40,9 @@ class DirectRead::Request : public reader::ReadObserver, public std::enable_shar
 
   void start(const RequestBuilder& what, std::uint64_t map_version) {
     keep_ = shared_from_this();
+    core::Hedging& hedging = read_->cell_.hedging();
+    hedging.asked();
+    if (mayHedge()) hedge_at_ = started_ + hedging.after();
     id_ = channel_.read({.objects = what.objects(), .items = what.items(), .map_version = map_version}, *this,
                         read_->deadline_);
   }
@@ -55,6 +58,21 @@ class DirectRead::Request : public reader::ReadObserver, public std::enable_shar
     const Error error{Code::Unavailable, fmt::format("node {} is silent", channel_.address().text()), 0};
     over(error);
   }
+  // Nothing has come for a while: asks others for what they should have copies of. False: it goes on.
+  bool hedge() {
+    hedge_at_ = kNever;
+    if (!read_->cell_.hedging().take()) return false;
+    ++read_->cell_.hedges;
+    const auto keep = shared_from_this();
+    cancel();
+    const Error slow{Code::Unavailable, fmt::format("node {} is slow to answer", channel_.address().text()), 0};
+    for (std::size_t item = 0; item < parts_.size(); ++item)
+      if (std::exchange(open_[item], std::uint8_t{0}) != 0)
+        read_->said(parts_[item], core::Slow{read_->othersWithCopies(parts_[item])}, &slow);
+    read_->requestOver(keep);
+    return true;
+  }
+  TimePoint hedgeAt() const { return hedge_at_; }
   core::NodeId node() const { return node_; }
   TimePoint heard() const { return heard_; }
 
@@ -64,6 +82,7 @@ class DirectRead::Request : public reader::ReadObserver, public std::enable_shar
     if (!read_->warm_only_) part.room(read_->wanted_[part.wanted], offset, length, target);
   }
   void arrived(std::uint16_t item, const wire::ReadDataView& view) override {
+    if (hedge_at_ != kNever) read_->cell_.hedging().answered(io::Reactor::now() - started_);
     hear();
     if (!read_->warm_only_) read_->parts_[parts_[item]].arrived(view.head().offset, view.head().length);
   }
@@ -76,6 +95,7 @@ class DirectRead::Request : public reader::ReadObserver, public std::enable_shar
     core::WalkEvent event = eventOf(result);
     Error error = errorOf(result);
     if (std::holds_alternative<core::Answered>(event)) {
+      read_->cell_.ahead().heard(result.from_origin);
       if (read_->warm_only_) part.range.length = 0;
       if (part.range.length == 0) return read_->said(parts_[item], event);
       error = {Code::Corrupt, fmt::format("node {} says that it sent all", channel_.address().text()), 0};
@@ -89,8 +109,17 @@ class DirectRead::Request : public reader::ReadObserver, public std::enable_shar
   }
 
  private:
+  // Whether others should have all of it too.
+  bool mayHedge() const {
+    return std::ranges::all_of(parts_, [this](std::size_t part) {
+      const core::AskNode& ask = read_->how(part);
+      const bool as_owner = !ask.relay && !ask.fallback && !ask.no_fill && !ask.insist;
+      return read_->copiesOf(part) > 1 && (as_owner || read_->choseCopy(part));
+    });
+  }
   void hear() {
     heard_ = io::Reactor::now();
+    hedge_at_ = kNever;
     read_->cell_.heardFrom(node_);
   }
   void over(const Error& error) {
@@ -106,7 +135,9 @@ class DirectRead::Request : public reader::ReadObserver, public std::enable_shar
   const std::vector<std::size_t> parts_;  // by item
   std::vector<std::uint8_t> open_;        // items that haven't ended
   reader::RequestId id_ = 0;
-  TimePoint heard_ = io::Reactor::now();
+  const TimePoint started_ = io::Reactor::now();
+  TimePoint heard_ = started_;
+  TimePoint hedge_at_ = kNever;
   std::shared_ptr<Request> keep_;  // while the channel knows us
 };
 
@@ -122,6 +153,29 @@ DirectRead::~DirectRead() = default;
 core::Slot DirectRead::slotOf(std::size_t part) const {
   const core::Plan& plan = wanted_[parts_[part].wanted].plan;
   return core::slotOfChunk(plan.key, plan.first_slot, parts_[part].range.chunk);
+}
+
+// What is read shows what will be: warmings are no reads.
+void DirectRead::starting() {
+  if (warm_only_) return;
+  for (Wanted& wanted : wanted_) wanted.scan = cell_.ahead().saw(wanted.plan, wanted.offset, wanted.length);
+  cell_.ahead().bringIn();  // it is sent after what is asked for now: one round of the loop later
+}
+
+std::uint16_t DirectRead::flagsOf(std::size_t part) const {
+  const core::AskNode& ask = how(part);
+  const Wanted& wanted = wanted_[parts_[part].wanted];
+  return static_cast<std::uint16_t>((ask.relay ? wire::kRelay : 0) | (ask.no_fill ? wire::kNoFill : 0) |
+                                    (ask.fallback ? wire::kFallback : 0) | (ask.insist ? wire::kInsist : 0) |
+                                    (warm_only_ ? wire::kNoBytes : 0) | (wanted.scan ? wire::kScan : 0));
+}
+
+std::vector<core::NodeId> DirectRead::othersWithCopies(std::size_t part) const {
+  std::vector<core::NodeId> others;
+  const core::Owners owners = cell_.map()->owners(slotOf(part));
+  for (std::size_t i = 0; i < std::min<std::size_t>(owners.size(), copiesOf(part)); ++i)
+    if (owners.all()[i] != how(part).node) others.push_back(owners.all()[i]);
+  return others;
 }
 
 std::size_t DirectRead::requestsTo(core::NodeId node) const {
@@ -144,11 +198,7 @@ void DirectRead::send(core::NodeId node, std::deque<std::size_t>& waiting) {
         continue;
       }
       const Part& part = parts_[index];
-      const core::AskNode& ask = how(index);
-      const auto flags = static_cast<std::uint16_t>(
-          (ask.relay ? wire::kRelay : 0) | (ask.no_fill ? wire::kNoFill : 0) | (ask.fallback ? wire::kFallback : 0) |
-          (ask.insist ? wire::kInsist : 0) | (warm_only_ ? wire::kNoBytes : 0));
-      if (!request.add(part.wanted, wanted_[part.wanted].plan, part.range, flags)) break;
+      if (!request.add(part.wanted, wanted_[part.wanted].plan, part.range, flagsOf(index))) break;
       bytes += part.range.length;
       parts.push_back(index);
       waiting.pop_front();
@@ -158,10 +208,20 @@ void DirectRead::send(core::NodeId node, std::deque<std::size_t>& waiting) {
     requests_.insert(made);
     made->start(request, cell_.map()->version());
   }
-  if (silence_timer_ == 0 && !requests_.empty())
-    silence_timer_ = cell_.reactor().after(kSilenceCheck, [weak = std::weak_ptr(self)] {
-      if (const auto read = weak.lock()) read->checkSilence();
-    });
+  watch();
+}
+
+// Sees to it that checkSilence() runs when the next request may be slow.
+void DirectRead::watch() {
+  if (requests_.empty()) return;
+  TimePoint due = io::Reactor::now() + kSilenceCheck;
+  for (const auto& request : requests_) due = std::min(due, request->hedgeAt());
+  if (silence_timer_ != 0 && watch_at_ <= due) return;
+  if (silence_timer_ != 0) cell_.reactor().cancel(silence_timer_);
+  watch_at_ = due;
+  silence_timer_ = cell_.reactor().at(due, [weak = weak_from_this()] {
+    if (const auto read = std::static_pointer_cast<DirectRead>(weak.lock())) read->checkSilence();
+  });
 }
 
 void DirectRead::checkSilence() {
@@ -169,14 +229,12 @@ void DirectRead::checkSilence() {
   const TimePoint now = io::Reactor::now();
   const auto requests = requests_;
   for (const auto& request : requests) {
+    if (request->hedgeAt() <= now && request->hedge()) continue;
     const TimePoint heard = request->heard();
     const bool sends_elsewhere = cell_.lastHeard(request->node()) + kSilence > now;
     if (heard + (sends_elsewhere ? kTurn : kSilence) <= now) request->silent();
   }
-  if (requests_.empty() || silence_timer_ != 0) return;
-  silence_timer_ = cell_.reactor().after(kSilenceCheck, [weak = weak_from_this()] {
-    if (const auto read = std::static_pointer_cast<DirectRead>(weak.lock())) read->checkSilence();
-  });
+  watch();
 }
 
 void DirectRead::requestOver(const std::shared_ptr<Request>& request) {

@@ -3,6 +3,10 @@
 //
 // A node that sends nothing for this for kSilence counts as lost, or for kTurn while it sends to other reads of this
 // client. What it has sent by then stays; only the rest is asked of another.
+//
+// Hedging, as nodes do among each other (core/chunk_server.h): a request to owners of which nothing at all has come for
+// longer than answers take lately is taken back, within the budget (core/hedging.h), and each part that the cell keeps
+// copies of is asked of a node that should have one.
 #pragma once
 
 #include <set>
@@ -31,12 +35,17 @@ class DirectRead : public OwnerOperation {
   class Request;
   std::size_t questions() const override { return parts_.size(); }
   core::Slot slotOf(std::size_t part) const override;
+  std::uint32_t copiesOf(std::size_t part) const override { return wanted_[parts_[part].wanted].plan.copies; }
+  void starting() override;
   void send(core::NodeId node, std::deque<std::size_t>& waiting) override;
   void ended(std::size_t part, const Error* error) override;
   void complete() override { done_(wanted_); }
   void finish(const Error& error) override;
   void forget() override;
   void requestOver(const std::shared_ptr<Request>& request);
+  std::uint16_t flagsOf(std::size_t part) const;
+  std::vector<core::NodeId> othersWithCopies(std::size_t part) const;
+  void watch();
   void checkSilence();
   std::size_t requestsTo(core::NodeId node) const;
 
@@ -46,6 +55,7 @@ class DirectRead : public OwnerOperation {
   std::vector<Part> parts_;  // one question each
   std::set<std::shared_ptr<Request>> requests_;
   io::TimerId silence_timer_ = 0;
+  TimePoint watch_at_ = kNever;
 };
 
 }  // namespace forebay::client

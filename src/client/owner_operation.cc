@@ -18,6 +18,7 @@ constexpr std::uint32_t kRelays = 3;                       // members that are a
 void OwnerOperation::startMore() {
   if (starting_) return;  // a question that ends at once mustn't start the next inside itself
   starting_ = true;
+  if (walks_.empty()) starting();
   walks_.resize(questions());
   while (next_ < questions() && active_ < kWindow) {
     ++active_;
@@ -37,7 +38,8 @@ void OwnerOperation::begin(std::size_t question) {
   walking.relays = 0;
   if (cell_.map() == nullptr)
     return failedWalk(question, {Code::Unavailable, "no member of the cell has answered yet", 0}, false);
-  walking.walk = core::OwnerWalk({.slot = slotOf(question), .self = core::kNoNode, .deadline = deadline_}, {});
+  walking.walk = core::OwnerWalk(
+      {.slot = slotOf(question), .self = core::kNoNode, .copies = copiesOf(question), .deadline = deadline_}, {});
   follow(question, walking.walk.start(io::Reactor::now(), *cell_.map(), cell_.peers(), cell_.random()));
 }
 

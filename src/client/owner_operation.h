@@ -31,6 +31,9 @@ class OwnerOperation : public Operation {
 
   virtual std::size_t questions() const = 0;
   virtual core::Slot slotOf(std::size_t question) const = 0;
+  virtual std::uint32_t copiesOf(std::size_t) const { return 1; }  // that the cell keeps of what is asked for
+  // Before the first question is asked.
+  virtual void starting() {}
   // Asks `node`, and takes those of `waiting` that it asks. It is called again when there are more, and by flush().
   virtual void send(core::NodeId node, std::deque<std::size_t>& waiting) = 0;
   // A question has ended; null: well.
@@ -40,6 +43,8 @@ class OwnerOperation : public Operation {
 
   // How to ask it, while it is being asked.
   const core::AskNode& how(std::size_t question) const { return walks_[question]->ask; }
+  // Of a copy, because its owner is busier.
+  bool choseCopy(std::size_t question) const { return walks_[question]->walk.choseCopy(); }
   // What came of it. `why`: in words, unless Answered. It may be the operation's end.
   void said(std::size_t question, const core::WalkEvent& event, const Error* why = nullptr);
   void giveUp(std::size_t question, const Error& error);

@@ -37,6 +37,7 @@ struct Wanted {
   std::optional<Error> error;  // for good
   std::optional<Error> last;   // that may pass
   int answered_failures = 0;
+  bool scan = false;  // its reader goes on: the rest of its last chunk will be wanted too
 };
 
 // What is still missing of a range in one chunk.

@@ -28,6 +28,7 @@ ChunkServer::ChunkServer(NodeId self, std::shared_ptr<const SlotMap> map, Server
 
 ServerActions ChunkServer::step(TimePoint now, const ServerEvent& event) {
   ServerActions out;
+  if (began_ == kNever) began_ = now;
   std::visit(
       Overloaded{[&](const Want& e) { want(now, e, out); }, [&](const Got& e) { got(now, e, out); },
                  [&](const OriginDone& e) { originDone(now, e, out); },
@@ -130,14 +131,15 @@ std::vector<NodeId> ChunkServer::inMyStead(TimePoint now, const Sending& s, Serv
   return {};
 }
 
-// Whether what is on its way here serves one who mustn't cause a fetch. Not if it comes from one who was named in an
-// owner's stead: nodes that were named to each other would wait in a circle.
+// Whether what is on its way here serves one who mustn't cause a fetch. Not if it comes from the asker, or from one who
+// was named in an owner's stead: nodes that wait for each other would wait in a circle.
 bool ChunkServer::canJoin(const Want& e) const {
   const auto bringing = fills_.bringing(e.chunk, e.runs, e.present);
   if (bringing.empty()) return false;
   for (FetchId id : bringing) {
     const Fetch& fetch = fetches_.at(id);
     if (fetch.asking_former || (fetch.source == Source::Peer && fetch.walk && fetch.walk->asksHolder())) return false;
+    if (fetch.asking && fetch.asked == e.asker) return false;
   }
   return true;
 }
@@ -184,29 +186,40 @@ void ChunkServer::startFetch(TimePoint now, const FillTable::Start& start, const
   const Role role = roleFor(cause);
   fetch.owner = role != Role::Reader || map_->owners(cause.slot).has(self_);
   fetch.keep = cause.keep;
+  fetch.copy = cause.keep && cause.asker != kNoNode;
   fetch.copies = cause.copies;
   if (role != Role::Reader) {
     fillHere(now, start.fetch, fetch, role == Role::Fallback, out);
     return;
   }
   fetch.deadline = now + limits_.fetch_deadline;
-  fetch.walk.emplace(
-      OwnerWalk::Question{.slot = cause.slot, .self = self_, .may_relay = !cause.relayed, .deadline = fetch.deadline},
-      limits_.walk);
+  fetch.walk.emplace(OwnerWalk::Question{.slot = cause.slot,
+                                         .self = self_,
+                                         .may_relay = !cause.relayed,
+                                         .copies = cause.copies,
+                                         .deadline = fetch.deadline},
+                     limits_.walk);
   follow(now, start.fetch, fetch.walk->start(now, *map_, peers_, random_), out);
 }
 
 // As its owner, or in an owner's place.
 void ChunkServer::fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out) {
-  if (former_map_ != nullptr && fetch.owner && !fallback && now - map_since_ < limits_.former_for) {
-    const Owners former = former_map_->owners(fetch.slot);
-    for (std::size_t i = former.size(); i-- > 0;) {
-      const NodeId node = former.all()[i];
-      if (node != self_ && map_->find(node) != nullptr && former.primary() != self_) fetch.former.push_back(node);
-    }
+  if (fetch.owner && !fallback) {
+    findFormer(now, fetch);
     if (askFormer(now, id, fetch, out)) return;
   }
   fill(now, id, fetch, fallback, out);
+}
+
+void ChunkServer::findFormer(TimePoint now, Fetch& fetch) {
+  const bool moved = former_map_ != nullptr && now - map_since_ < limits_.former_for &&
+                     former_map_->owners(fetch.slot).primary() != self_;
+  fetch.former_have_copies =
+      !moved && now - began_ < limits_.returned_for && map_->owners(fetch.slot).primary() == self_ && peers_.tryCopy();
+  if (!moved && !fetch.former_have_copies) return;
+  const Owners owners = (moved ? former_map_ : map_)->owners(fetch.slot);
+  for (std::size_t i = owners.size(); i-- > 0;)
+    if (const NodeId node = owners.all()[i]; node != self_ && map_->find(node) != nullptr) fetch.former.push_back(node);
 }
 
 bool ChunkServer::askFormer(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out) {
@@ -238,11 +251,12 @@ bool ChunkServer::askFormer(TimePoint now, FetchId id, Fetch& fetch, ServerActio
 void ChunkServer::formerSaid(TimePoint now, FetchId id, Fetch& fetch, const WalkEvent& event, ServerActions& out) {
   if (std::holds_alternative<Lost>(event))
     peers_.failed(now, fetch.asked);
-  else
+  else if (!std::holds_alternative<TooSlow>(event))
     peers_.answered(fetch.asked);
   setAsking(fetch, kNoNode);
   if (askFormer(now, id, fetch, out)) return;
   fetch.asking_former = false;
+  if (fetch.former_have_copies) peers_.copyWas(false);
   fill(now, id, fetch, false, out);
 }
 
@@ -288,10 +302,22 @@ void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, Se
             hedging_.asked();
             fetch.asked_at = now;
             const bool as_owner = !a.relay && !a.fallback && !a.no_fill && !a.insist;
-            fetch.hedge_at = as_owner && fetch.copies > 1 ? now + hedging_.after() : kNever;
+            const bool hedges = as_owner || fetch.walk->choseCopy(), hedge = std::exchange(fetch.hedging, false);
+            fetch.hedge_at = hedges && fetch.copies > 1 ? now + hedging_.after() : kNever;
             awaitPeer(now, id, fetch);
-            out.emplace_back(FetchFromPeer{id, fetch.attempt, a.node, fetch.chunk, fetch.runs, a.relay, a.fallback,
-                                           a.no_fill, a.insist, fetch.keep, a.no_fill && fetch.hedged});
+            out.emplace_back(FetchFromPeer{.fetch = id,
+                                           .attempt = fetch.attempt,
+                                           .node = a.node,
+                                           .chunk = fetch.chunk,
+                                           .runs = fetch.runs,
+                                           .relay = a.relay,
+                                           .fallback = a.fallback,
+                                           .no_fill = a.no_fill,
+                                           .insist = a.insist,
+                                           .keep = fetch.keep,
+                                           .copy = fetch.copy,
+                                           .hot = (a.no_fill || a.insist) && !fetch.walk->choseCopy() && !hedge,
+                                           .hedge = hedge});
           },
           [&](const PullMap& a) {
             setAsking(fetch, kNoNode);
@@ -331,6 +357,7 @@ void ChunkServer::got(TimePoint now, const Got& e, ServerActions& out) {
     if (fetch.asking) tellStillFilling(e.fetch, out);
     return;
   }
+  if (fetch.asking_former && fetch.former_have_copies) peers_.copyWas(true);
   fetch.runs.first = std::min(e.upto, fetch.runs.end);
   const auto outcome = fills_.arrived(e.fetch, e.upto);
   if (fetch.runs.empty()) endFetch(now, e.fetch, out);
@@ -412,7 +439,7 @@ void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
   }
   out.emplace_back(StopPeer{id, fetch.attempt});
   if (fetch.asking_former) {
-    formerSaid(now, id, fetch, sends_to_others ? WalkEvent(TooSlow{}) : Lost{}, out);
+    formerSaid(now, id, fetch, TooSlow{}, out);  // it had less time than silence takes
     return;
   }
   setAsking(fetch, kNoNode);
@@ -423,20 +450,21 @@ void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
            out);
 }
 
-// Leaves a silent owner for one that should have a copy.
+// Leaves a silent owner for one that should have a copy, and a silent copy for its owner.
 bool ChunkServer::hedge(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out) {
   fetch.hedge_at = kNever;
-  if (!fetch.walk || !fetch.walk->mayAskHolder()) return false;
+  const bool from_copy = fetch.walk && fetch.walk->choseCopy();
+  if (!fetch.walk || (!from_copy && !fetch.walk->mayAskHolder())) return false;
   std::vector<NodeId> holders;
   const Owners owners = map_->owners(fetch.slot);
   for (std::size_t i = 0; i < std::min<std::size_t>(owners.size(), fetch.copies); ++i) {
     const NodeId owner = owners.all()[i];
     if (owner != self_ && owner != fetch.asked && peers_.usable(now, owner)) holders.push_back(owner);
   }
-  if (holders.empty() || !hedging_.take()) return false;
+  if ((holders.empty() && !from_copy) || !hedging_.take()) return false;
   out.emplace_back(StopPeer{id, fetch.attempt});
   setAsking(fetch, kNoNode);
-  fetch.hedged = true;
+  fetch.hedging = true;
   follow(now, id, fetch.walk->step(now, Slow{std::move(holders)}, *map_, peers_, random_), out);
   return true;
 }

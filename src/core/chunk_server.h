@@ -17,6 +17,9 @@
 // nobody has it, it asks an alternate to.
 //
 // A new owner asks who owned the slot under the map before, whether they have the chunk, before it goes to the origin.
+// A primary that has just begun asks its alternates: it may have been away, and they have copies, or filled in its
+// place. How often it does depends on whether they had what was asked for lately (core/peers.h), so a cell that is cold
+// as a whole doesn't ask for nothing.
 //
 // Fallback: while a primary can't be reached, an alternate or the reader's own node fills in its place. Such fills take
 // at most a quarter of the origin's concurrency (`max_fallback_fills`) and wait in line for it: a cell that lost many
@@ -33,7 +36,8 @@
 //
 // Hedging: where the mount has copies (Want::copies), an owner that says nothing for longer than answers take lately
 // (core/hedging.h) is left for one of the alternates, which must not fill; if that one hasn't got it after all, the
-// owner is asked again. Bytes never come twice: the first question is taken back.
+// owner is asked again. A copy that was asked before its busier owner is left for the owner. Bytes never come twice:
+// the first question is taken back.
 //
 // A fetch outlives the readers who wanted it while its bytes are coming; it isn't tried again for nobody.
 //
@@ -66,12 +70,13 @@ struct ServerLimits {
   std::size_t max_fallback_fills = 16;  // a quarter of the origin's concurrency (64)
   SpreadLimits spread;
   HedgeLimits hedge;
-  std::size_t max_copying = 4;                     // copies that others make for this node at once
-  std::size_t max_copies_due = 8'192;              // that wait for that; beyond, a copy isn't made
-  Duration former_for = std::chrono::minutes(10);  // how long owners of the map before are asked
-  Duration silence = 2s;                           // a peer's, in the middle of an answer
-  Duration turn = 10s;                             // of one fetch, while the peer sends to others
-  Duration fetch_deadline = 60s;                   // of one fetch, whoever waits for it
+  std::size_t max_copying = 4;                       // copies that others make for this node at once
+  std::size_t max_copies_due = 8'192;                // that wait for that; beyond, a copy isn't made
+  Duration former_for = std::chrono::minutes(10);    // how long owners of the map before are asked
+  Duration returned_for = std::chrono::minutes(10);  // how long a node that has just begun asks its alternates
+  Duration silence = 2s;                             // a peer's, in the middle of an answer
+  Duration turn = 10s;                               // of one fetch, while the peer sends to others
+  Duration fetch_deadline = 60s;                     // of one fetch, whoever waits for it
 };
 
 // Events.
@@ -89,7 +94,7 @@ struct Want {
   bool wide = false;              // its reader scans: the rest of the chunk will be wanted too
   bool may_ask = false;           // it can be told to ask others
   bool insist = false;            // it did, in vain
-  bool keep = false;              // what comes is to stay here, as a copy
+  bool keep = false;              // what comes is to stay here; a copy, if a peer asks
   std::uint32_t copies = 1;       // that its mount has of each chunk
   NodeId asker = kNoNode;         // the peer that asks, if it is one
   std::uint64_t map_version = 0;  // the asker's
@@ -166,8 +171,10 @@ struct FetchFromPeer {
   bool fallback = false;
   bool no_fill = false;
   bool insist = false;
-  bool keep = false;   // here, as a copy; otherwise they pass through
-  bool hedge = false;  // the owner was slow
+  bool keep = false;   // they stay here; otherwise they pass through
+  bool copy = false;   // as a copy that their owner asked for
+  bool hot = false;    // their owner named others that have them
+  bool hedge = false;  // who was asked before was slow
 };
 struct CopyTo {  // that node shall have this node's chunk; Copied when it has
   NodeId node;
@@ -223,7 +230,8 @@ class ChunkServer {
     Slot slot = 0;
     RunRange runs;  // still missing
     Source source = Source::Peer;
-    bool owner = false, keep = false, hedged = false;
+    bool owner = false, keep = false, copy = false;
+    bool hedging = false;  // the next question is a hedge
     std::uint32_t copies = 1;
     bool counts_as_fallback = false;
     std::uint32_t attempt = 0;
@@ -232,10 +240,11 @@ class ChunkServer {
     bool relayed_ask = false;
     std::vector<NodeId> former;  // owners of the map before, to be asked before the origin; the next one last
     bool asking_former = false;
-    TimePoint due = kNever;       // of its timer: silence, the end of a wait, or the next word to those who wait
-    TimePoint turn_by = kNever;   // while asking: for bytes or a word of its own
-    TimePoint deadline = kNever;  // of its walk
-    TimePoint asked_at = kNever;  // while nothing was heard of it
+    bool former_have_copies = false;  // they are alternates of today
+    TimePoint due = kNever;           // of its timer: silence, the end of a wait, or the next word to those who wait
+    TimePoint turn_by = kNever;       // while asking: for bytes or a word of its own
+    TimePoint deadline = kNever;      // of its walk
+    TimePoint asked_at = kNever;      // while nothing was heard of it
     TimePoint hedge_at = kNever;
     std::optional<OwnerWalk> walk;
   };
@@ -262,6 +271,7 @@ class ChunkServer {
   void startFetch(TimePoint now, const FillTable::Start& start, const Want& cause, ServerActions& out);
   void follow(TimePoint now, FetchId id, const WalkAction& action, ServerActions& out);
   void fill(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
+  void findFormer(TimePoint now, Fetch& fetch);
   bool askFormer(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out);
   void formerSaid(TimePoint now, FetchId id, Fetch& fetch, const WalkEvent& event, ServerActions& out);
   void setAsking(Fetch& fetch, NodeId node);
@@ -282,6 +292,7 @@ class ChunkServer {
   NodeId self_;
   std::shared_ptr<const SlotMap> map_, former_map_;
   TimePoint map_since_;
+  TimePoint began_ = kNever;  // at the first step
   ServerLimits limits_;
   Random random_;
   Peers peers_;

@@ -1,107 +1,17 @@
-#include "core/chunk_server.h"
-
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/test_cell.h"
+#include "core/chunk_server_fixture.h"
 
 namespace forebay::core {
 namespace {
 
-using test::cell, test::kA, test::kB, test::kC, test::kD, test::nameOf;
+using test::cell, test::kA, test::kB, test::kC, test::kD, test::kChunk, test::kRuns, test::nameOf;
+using test::Words;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using Words = std::vector<std::string>;
 
-constexpr ChunkId kChunk{.hi = 7, .lo = 1};
-constexpr std::uint32_t kRuns = 32;
-
-// What must be done, in words: "serve 1 upto 4", "refuse 1 Moved Unavailable", "origin 1 [0,4)", "origin 1 [0,4)
-// passing" (not this node's to keep), "ask a for 1 [0,4) try 1 relay", "stop 1 try 1", "map 2 from a".
-std::string show(const ServerAction& action) {
-  static constexpr const char* kWhy[] = {"Miss", "Moved", "Ask", "Busy", "Gone", "Failed"};
-  return std::visit(Overloaded{
-                        [](const Serve& a) { return fmt::format("serve {} upto {}", a.waiter, a.upto); },
-                        [](const Refuse& a) {
-                          std::string peers;
-                          for (NodeId peer : a.peers) peers += nameOf(peer);
-                          return fmt::format("refuse {} {} {}", a.waiter, kWhy[static_cast<int>(a.why)],
-                                             a.peers.empty() ? codeName(a.error.code) : peers);
-                        },
-                        [](const FetchFromOrigin& a) {
-                          return fmt::format("origin {} [{},{}){}", a.fetch, a.runs.first, a.runs.end,
-                                             a.keep ? "" : " passing");
-                        },
-                        [](const FetchFromPeer& a) {
-                          return fmt::format("ask {} for {} [{},{}) try {}{}{}{}{}{}{}", nameOf(a.node), a.fetch,
-                                             a.runs.first, a.runs.end, a.attempt, a.relay ? " relay" : "",
-                                             a.fallback ? " fallback" : "", a.no_fill ? " holder" : "",
-                                             a.insist ? " insist" : "", a.keep ? " keep" : "", a.hedge ? " hedge" : "");
-                        },
-                        [](const CopyTo& a) { return fmt::format("copy to {}", nameOf(a.node)); },
-                        [](const StopPeer& a) { return fmt::format("stop {} try {}", a.fetch, a.attempt); },
-                        [](const WantMap& a) { return fmt::format("map {} from {}", a.version, nameOf(a.node)); },
-                    },
-                    action);
-}
-
-// A node of the cell a, b, c, d, and a slot that a, b and c own; under `newer_` b, c and d own it.
-class ChunkServerTest : public testing::Test {
- protected:
-  void be(NodeId self) { server_.emplace(self, older_, limits_, 5); }
-  Words on(const ServerEvent& event) {
-    Words words;
-    for (const auto& action : server_->step(now_, event)) words.push_back(show(action));
-    return words;
-  }
-  // Time passes up to the next timer, which must be due after `in`.
-  Words tick(Duration in) {
-    EXPECT_EQ(toMs(server_->wakeAt() - now_), toMs(in));
-    now_ = server_->wakeAt();
-    return on(Tick{});
-  }
-  Words passUntilTick() {
-    now_ = server_->wakeAt();
-    return on(Tick{});
-  }
-  Want want(WaiterId waiter, RunRange runs = {0, 4}, ChunkId chunk = kChunk) const {
-    return {.waiter = waiter, .chunk = chunk, .slot = slot_, .chunk_runs = kRuns, .runs = runs, .map_version = 1};
-  }
-  Want fromPeer(WaiterId waiter, NodeId asker, RunRange runs = {0, 4}) const {
-    Want e = want(waiter, runs);
-    e.asker = asker;
-    return e;
-  }
-  Want fallback(WaiterId waiter, ChunkId chunk = kChunk) const {
-    Want e = want(waiter, {0, 4}, chunk);
-    e.asker = kD;
-    e.fallback = true;
-    return e;
-  }
-  Want attached(WaiterId waiter, RunRange runs = {0, 4}, ChunkId chunk = kChunk) const {
-    Want e = want(waiter, runs, chunk);
-    e.must_answer = true;
-    return e;
-  }
-  // Of a mount that has so many copies of each chunk.
-  static Want copied(Want e, std::uint32_t copies) {
-    e.copies = copies;
-    return e;
-  }
-  void expectIdle() {
-    EXPECT_EQ(server_->waiters(), 0U);
-    EXPECT_EQ(server_->fetches(), 0U);
-    EXPECT_EQ(server_->fallbackFills(), 0U);
-    EXPECT_EQ(server_->wakeAt(), kNever);
-  }
-
-  std::shared_ptr<const SlotMap> older_ = cell(1, "abcd"), newer_ = cell(2, "bcd");
-  Slot slot_ = test::slotOwned({{older_, "abc"}, {newer_, "bcd"}});
-  ServerLimits limits_;
-  TimePoint now_ = TimePoint{} + 1s;
-  std::optional<ChunkServer> server_;
-};
+class ChunkServerTest : public test::ChunkServerTest {};
 
 // The owner.
 
@@ -424,48 +334,6 @@ TEST_F(ChunkServerTest, aPeerThatSendsBytesHasItsRecordCleared) {
   on(Got{1, 4});
   EXPECT_EQ(server_->peers().resting(), 0U);
 }
-
-// Hedging.
-
-TEST_F(ChunkServerTest, anOwnerThatIsSlowIsLeftForOneThatShouldHaveACopy) {
-  be(kD);
-  EXPECT_THAT(on(copied(attached(1), 2)), ElementsAre("ask a for 1 [0,4) try 1"));
-  EXPECT_THAT(tick(200ms), ElementsAre("stop 1 try 1", "ask b for 1 [0,4) try 2 holder hedge"));
-  EXPECT_THAT(on(Got{1, 4}), ElementsAre("serve 1 upto 4"));
-  expectIdle();
-}
-
-TEST_F(ChunkServerTest, whoeverHasNoCopyCostsOneQuestionAndTheOwnerIsAskedAgain) {
-  be(kD);
-  on(copied(attached(1), 2));
-  passUntilTick();
-  EXPECT_THAT(on(PeerSaid{1, 2, MissThere{}}), ElementsAre("ask a for 1 [0,4) try 3 insist"));
-  EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 3", "ask b for 1 [0,4) try 4 fallback insist")) << "once in a fetch";
-}
-
-TEST_F(ChunkServerTest, anOwnerThatSaysSomethingIsNotLeft) {
-  be(kD);
-  on(copied(attached(1), 2));
-  now_ += 100ms;
-  EXPECT_THAT(on(Got{1, 0}), ElementsAre("serve 1 upto 0"));
-  EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 1", "ask b for 1 [0,4) try 2 fallback"));
-}
-
-TEST_F(ChunkServerTest, withoutCopiesNobodyElseShouldHaveIt) {
-  be(kD);
-  on(copied(attached(1), 1));
-  EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 1", "ask b for 1 [0,4) try 2 fallback"));
-}
-
-TEST_F(ChunkServerTest, hedgesKeepToTheirBudget) {
-  be(kD);
-  int hedges = 0;
-  for (WaiterId waiter = 1; waiter <= 50; ++waiter) on(copied(attached(waiter, {0, 4}, {.hi = 7, .lo = waiter}), 3));
-  for (int i = 0; i < 50; ++i)
-    for (const std::string& word : passUntilTick()) hedges += word.ends_with("hedge") ? 1 : 0;
-  EXPECT_EQ(hedges, 2) << "one from the start, one for fifty questions";
-}
-
 TEST_F(ChunkServerTest, anAlternateFillsForWhoCouldNotReachThePrimary) {
   be(kB);
   EXPECT_THAT(on(fallback(1)), ElementsAre("origin 1 [0,4)"));
@@ -561,92 +429,6 @@ TEST_F(ChunkServerTest, aNewMapLeavesAloneWhoIsBeingAnswered) {
   EXPECT_THAT(on(NewMap{newer_}), IsEmpty());
   EXPECT_THAT(on(Got{1, 4}), ElementsAre("serve 1 upto 4"));
 }
-
-// Copies, and chunks that are hot.
-
-TEST_F(ChunkServerTest, namesWhoHasAHotChunk) {
-  limits_.spread.hot_fulls = 2;
-  be(kA);
-  const auto whole = [&](WaiterId waiter, NodeId asker) {
-    Want e = fromPeer(waiter, asker, {0, kRuns});
-    e.present.add(RunRange{0, kRuns});
-    e.may_ask = true;
-    return e;
-  };
-  EXPECT_THAT(on(whole(1, kB)), ElementsAre("serve 1 upto 32"));
-  EXPECT_THAT(on(whole(2, kC)), ElementsAre("serve 2 upto 32"));
-  EXPECT_THAT(on(whole(3, kB)), ElementsAre("refuse 3 Ask c")) << "not itself";
-  const auto said = on(whole(4, kD));
-  EXPECT_TRUE(said == Words{"refuse 4 Ask bc"} || said == Words{"refuse 4 Ask cb"}) << said.front();
-  Want insists = whole(5, kD);
-  insists.insist = true;
-  EXPECT_THAT(on(insists), ElementsAre("serve 5 upto 32"));
-  EXPECT_THAT(on(whole(6, kB)), ElementsAre("refuse 6 Ask d")) << "b and c hadn't it";
-  Want attached_reader = attached(7, {0, kRuns});
-  attached_reader.present.add(RunRange{0, kRuns});
-  EXPECT_THAT(on(attached_reader), ElementsAre("serve 7 upto 32"));
-  now_ += 11s;
-  EXPECT_THAT(on(whole(8, kC)), ElementsAre("serve 8 upto 32")) << "it has cooled down";
-  expectIdle();
-}
-
-TEST_F(ChunkServerTest, whoIsAskedInAnOwnersSteadServesWhatIsOnItsWayFromAnOwner) {
-  be(kD);
-  on(attached(1));
-  Want e = fromPeer(2, kB);
-  e.no_fill = true;
-  EXPECT_THAT(on(e), IsEmpty()) << "it waits";
-  e.waiter = 3;
-  e.runs = {0, 5};
-  EXPECT_THAT(on(e), ElementsAre("refuse 3 Miss NotFound")) << "run 4 doesn't come";
-  EXPECT_THAT(on(Got{1, 4}), ElementsAre("serve 1 upto 4", "serve 2 upto 4"));
-  expectIdle();
-}
-
-TEST_F(ChunkServerTest, butNotWhatComesFromOneWhoWasNamedItself) {
-  be(kD);
-  on(attached(1));
-  EXPECT_THAT(on(PeerSaid{1, 1, AskThere{{kC}}}), ElementsAre("ask c for 1 [0,4) try 2 holder"));
-  Want e = fromPeer(2, kB);
-  e.no_fill = true;
-  EXPECT_THAT(on(e), ElementsAre("refuse 2 Miss NotFound")) << "they could wait for each other";
-  EXPECT_THAT(on(PeerSaid{1, 2, MissThere{}}), ElementsAre("ask a for 1 [0,4) try 3 insist"));
-}
-
-TEST_F(ChunkServerTest, aPrimaryHasItsAlternatesCopyWhatItFilled) {
-  limits_.max_copying = 1;
-  be(kA);
-  EXPECT_THAT(on(Complete{kChunk, slot_, 3}), ElementsAre("copy to b"));
-  EXPECT_EQ(server_->copiesDue(), 2U);
-  EXPECT_THAT(on(Complete{kChunk, slot_, 3}), IsEmpty()) << "they are being made";
-  EXPECT_THAT(on(Copied{kChunk, kB, true}), ElementsAre("copy to c"));
-  EXPECT_THAT(on(Copied{kChunk, kC, false}), IsEmpty());
-  EXPECT_EQ(server_->copiesDue(), 0U);
-  EXPECT_THAT(server_->holders(now_, kChunk), ElementsAre(kB));
-  EXPECT_THAT(on(Complete{kChunk, slot_, 1}), IsEmpty()) << "one copy is this node's";
-}
-
-TEST_F(ChunkServerTest, onlyThePrimaryThinksOfCopies) {
-  be(kB);
-  EXPECT_THAT(on(Complete{kChunk, slot_, 3}), IsEmpty());
-}
-
-TEST_F(ChunkServerTest, aHotChunkThatOnlyClientsReadIsCopiedToAnAlternate) {
-  limits_.spread.hot_fulls = 2;
-  be(kA);
-  Want e = want(1, {0, kRuns});
-  e.present.add(RunRange{0, kRuns});
-  e.may_ask = true;
-  EXPECT_THAT(on(e), ElementsAre("serve 1 upto 32"));
-  e.waiter = 2;
-  EXPECT_THAT(on(e), ElementsAre("serve 2 upto 32"));
-  e.waiter = 3;
-  EXPECT_THAT(on(e), ElementsAre("copy to b", "copy to c", "serve 3 upto 32"));
-  on(Copied{kChunk, kC, true});
-  e.waiter = 4;
-  EXPECT_THAT(on(e), ElementsAre("refuse 4 Ask c"));
-}
-
 TEST_F(ChunkServerTest, manyTimersAtOnceAllFire) {
   be(kA);
   for (WaiterId waiter = 1; waiter <= 100; ++waiter) {

@@ -2,11 +2,30 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <utility>
 
 namespace forebay::core {
 
 WalkAction OwnerWalk::start(TimePoint now, const SlotMap& map, Peers& peers, Random&) {
-  return choose(now, map, peers);
+  const NodeId copy = lessBusyCopy(now, map, peers);
+  if (copy == kNoNode) return choose(now, map, peers);
+  at_copy_ = true;
+  return ask(now, {.node = copy, .no_fill = true}, peers);
+}
+
+// kNoNode: the primary is as good.
+NodeId OwnerWalk::lessBusyCopy(TimePoint now, const SlotMap& map, Peers& peers) const {
+  const Owners owners = map.owners(question_.slot);
+  const std::size_t copies = std::min<std::size_t>(question_.copies, owners.size());
+  if (copies < 2 || owners.primary() == question_.self || !peers.usable(now, owners.primary())) return kNoNode;
+  const std::size_t at_primary = peers.waiting(owners.primary());
+  NodeId best = kNoNode;
+  for (const NodeId node : owners.all().subspan(1, copies - 1)) {
+    if (node == question_.self || !peers.usable(now, node)) continue;
+    if (best == kNoNode || peers.waiting(node) < peers.waiting(best)) best = node;
+  }
+  if (best == kNoNode || peers.waiting(best) + limits_.copy_lead > at_primary || !peers.tryCopy()) return kNoNode;
+  return best;
 }
 
 WalkAction OwnerWalk::ask(TimePoint now, AskNode question, Peers& peers) {
@@ -85,12 +104,16 @@ WalkAction OwnerWalk::step(TimePoint now, const WalkEvent& event, const SlotMap&
   if (ends_wait) return choose(now, map, peers);
   const bool lost = std::holds_alternative<Lost>(event);
   if (lost || std::holds_alternative<TooSlow>(event)) {
+    at_copy_ = false;
     if (lost) peers.failed(now, asked_);
     lost_.push_back(asked_);
     return choose(now, map, peers);
   }
-  if (const auto* slow = std::get_if<Slow>(&event)) return askHolder(now, slow->holders, map, peers, random);
+  const bool from_copy = std::exchange(at_copy_, false);
+  if (const auto* slow = std::get_if<Slow>(&event))
+    return from_copy ? choose(now, map, peers) : askHolder(now, slow->holders, map, peers, random);
   peers.answered(asked_);
+  if (from_copy) peers.copyWas(std::holds_alternative<Answered>(event));
   return answer(now, event, map, peers, random);
 }
 

@@ -7,6 +7,11 @@
 // An owner that has sent something often names others that have it (AskThere): one of them is asked, the less busy of
 // two, and must not fill. If it hasn't the bytes after all, the owner is asked again, and told so (`insist`).
 //
+// Choosing by load: where the mount has copies (Question::copies), and this node waits for `copy_lead` more answers of
+// the primary than of an alternate that should have a copy, that one is asked first, and must not fill either. Copies
+// are made in the background, so it may not have it yet: whether they were there lately decides how often to try
+// (core/peers.h).
+//
 //   start / step(now, event) -> what to do next
 //
 //   Moved      the asked node is no owner under a newer map: pull that map, choose again (at most 2), then relay
@@ -15,7 +20,8 @@
 //   TooSlow    took longer than this question allows a node, though it may be well (its origin is slow): choose again
 //              without it. Nobody else stays away from it for that: who asks for bytes hears when they are on their way
 //   AskThere   the owner named others that have it: ask one of them
-//   Slow       the owner says nothing, and these should have it as well: ask one of them
+//   Slow       the owner says nothing, and these should have it as well: ask one of them. Of a copy that was chosen
+//              before its owner: ask the owner
 //   MissThere  the one that was asked hasn't it: back to the owner
 //   BadBytes   the bytes didn't match their checksum: ask again, at the second time without that node (it rests); at
 //              most `max_corrupt` times
@@ -42,6 +48,7 @@ struct WalkLimits {
   std::uint32_t max_redirects = 2;
   std::uint32_t max_corrupt = 3;
   std::uint32_t max_asks = 32;
+  std::size_t copy_lead = 4;  // a primary that is this much busier is passed over for a copy
   Duration map_wait = 100ms;  // for a newer map to arrive after Moved
   Backoff backoff;
 };
@@ -110,8 +117,9 @@ class OwnerWalk {
  public:
   struct Question {
     Slot slot = 0;
-    NodeId self = kNoNode;  // never asked
-    bool may_relay = true;  // false while this node itself relays for a peer: relays don't chain
+    NodeId self = kNoNode;     // never asked
+    bool may_relay = true;     // false while this node itself relays for a peer: relays don't chain
+    std::uint32_t copies = 1;  // that its mount keeps of it: on its slot's owners, in their order
     TimePoint deadline = kNever;
   };
   OwnerWalk(Question question, WalkLimits limits) : question_(question), limits_(limits) {}
@@ -123,9 +131,11 @@ class OwnerWalk {
   bool redirected() const { return redirects_ > 0; }
   bool asksHolder() const { return at_holder_; }  // the asked node isn't asked as an owner
   bool mayAskHolder() const { return !at_holder_ && !insist_; }
+  bool choseCopy() const { return at_copy_; }  // instead of the primary, which was busier
 
  private:
   WalkAction choose(TimePoint now, const SlotMap& map, Peers& peers);
+  NodeId lessBusyCopy(TimePoint now, const SlotMap& map, Peers& peers) const;
   WalkAction moved(TimePoint now, const Moved& e, const SlotMap& map, Peers& peers, Random& random);
   WalkAction wait(TimePoint now, Duration at_least, Random& random);
   WalkAction askHolder(TimePoint now, const std::vector<NodeId>& holders, const SlotMap& map, Peers& peers,
@@ -138,7 +148,7 @@ class OwnerWalk {
   WalkLimits limits_;
   NodeId asked_ = kNoNode;
   std::uint32_t asks_ = 0, redirects_ = 0, corrupt_ = 0, waits_ = 0;
-  bool at_holder_ = false, insist_ = false;
+  bool at_holder_ = false, at_copy_ = false, insist_ = false;
   std::vector<NodeId> lost_;  // by this walk: not asked again, even when their rest is over
   enum class State : std::uint8_t { Asking, Waiting, Over };
   State state_ = State::Over;

@@ -36,8 +36,10 @@ std::string show(const WalkAction& action, TimePoint now) {
 class OwnerWalkTest : public testing::Test {
  protected:
   std::string start(NodeId self = kD, bool may_relay = true, TimePoint deadline = kNever) {
-    walk_.emplace(OwnerWalk::Question{.slot = slot_, .self = self, .may_relay = may_relay, .deadline = deadline},
-                  limits_);
+    walk_.emplace(
+        OwnerWalk::Question{
+            .slot = slot_, .self = self, .may_relay = may_relay, .copies = copies_, .deadline = deadline},
+        limits_);
     return show(walk_->start(now_, *map_, peers_, random_), now_);
   }
   std::string on(const WalkEvent& event) {
@@ -55,6 +57,7 @@ class OwnerWalkTest : public testing::Test {
   Random random_{2};
   TimePoint now_ = TimePoint{} + 1s;
   Duration wait_{0};
+  std::uint32_t copies_ = 1;
   std::optional<OwnerWalk> walk_;
 };
 
@@ -191,6 +194,51 @@ TEST_F(OwnerWalkTest, asksTheLessBusyOfTwoWhomTheOwnerNames) {
   EXPECT_EQ(on(AskThere{{kB, kC, kD, 99}}), "ask b holder") << "c is busy, d is the asker, 99 is nobody";
   EXPECT_TRUE(walk_->asksHolder());
   EXPECT_EQ(on(Answered{}), "done");
+}
+
+TEST_F(OwnerWalkTest, choosesACopyWhereThePrimaryIsMuchBusier) {
+  copies_ = 3;
+  for (int i = 0; i < 3; ++i) peers_.began(kA);
+  EXPECT_EQ(start(), "ask a") << "the owner has it for certain";
+  for (int i = 0; i < 3; ++i) peers_.began(kA);
+  for (int i = 0; i < 2; ++i) peers_.began(kB);
+  EXPECT_EQ(start(), "ask c holder");
+  EXPECT_TRUE(walk_->choseCopy());
+  EXPECT_EQ(on(Answered{}), "done");
+  peers_.failed(now_, kC);
+  EXPECT_EQ(start(), "ask b holder");
+  copies_ = 1;
+  EXPECT_EQ(start(), "ask a");
+  copies_ = 2;
+  EXPECT_EQ(start(kB), "ask a") << "never itself";
+}
+
+TEST_F(OwnerWalkTest, asksTheOwnerWhereTheCopyIsMissingSlowOrLost) {
+  copies_ = 2;
+  for (int i = 0; i < 9; ++i) peers_.began(kA);
+  const std::vector<WalkEvent> in_vain = {MissThere{}, BusyThere{}, Slow{}, Moved{2}, Refused{}, TooSlow{}, Lost{}};
+  for (const WalkEvent& event : in_vain) {
+    peers_.copyWas(true);
+    EXPECT_EQ(start(), "ask b holder");
+    EXPECT_EQ(on(event), "ask a");
+    EXPECT_FALSE(walk_->choseCopy());
+    EXPECT_EQ(on(Answered{}), "done");
+  }
+}
+
+TEST_F(OwnerWalkTest, triesCopiesLessOftenWhileTheyAreNotThere) {
+  copies_ = 2;
+  for (int i = 0; i < 9; ++i) peers_.began(kA);
+  int tried = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    if (start() != "ask b holder") continue;
+    ++tried;
+    on(MissThere{});
+  }
+  EXPECT_EQ(tried, 10);  // after 0, 1, 3, ... 255, and then one in 256
+  while (start() != "ask b holder") continue;
+  on(Answered{});
+  EXPECT_EQ(start(), "ask b holder");
 }
 
 TEST_F(OwnerWalkTest, goesBackToTheOwnerWhereTheNamedOneHasNothing) {

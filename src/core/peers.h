@@ -3,9 +3,15 @@
 // A hint, never a verdict: it only orders whom to ask. A peer that failed rests for 0.5 s, doubling to 30 s, with
 // jitter, so that thousands of readers don't probe a dead node together. The first request after the rest is the probe:
 // while it waits for an answer (2 s at most) the others still stay away, so that a silent node costs one request its
-// time, not all of them. A reply of any kind clears it. Pure; one thread at a time.
+// time, not all of them. A reply of any kind clears it.
+//
+// Copies of what somebody else owns are made in the background: whether they are there shows when one is asked for.
+// Each that isn't halves how often that is tried, to one in 256; one that is there ends that.
+//
+// Pure; one thread at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 
@@ -51,6 +57,17 @@ class Peers {
     return known == waiting_.end() ? 0 : known->second;
   }
 
+  // Whether to ask for a copy rather than its owner, where both could do; copyWas() says what came of it.
+  bool tryCopy() {
+    if (copies_to_skip_ == 0) return true;
+    --copies_to_skip_;
+    return false;
+  }
+  void copyWas(bool there) {
+    skip_copies_ = there ? 0 : std::min(skip_copies_ * 2 + 1, 255U);
+    copies_to_skip_ = skip_copies_;
+  }
+
   std::size_t resting() const { return resting_.size(); }
 
  private:
@@ -61,6 +78,7 @@ class Peers {
   };
   std::map<NodeId, Rest> resting_;  // at most the cell's members
   std::map<NodeId, std::size_t> waiting_;
+  std::uint32_t skip_copies_ = 0, copies_to_skip_ = 0;
   Random random_;
 };
 

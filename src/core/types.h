@@ -47,6 +47,7 @@ struct Plan {
   std::uint32_t chunk_bits = kDefaultChunkBits;
   Slot first_slot = 0;        // of chunk 0: the path's
   std::int64_t mtime_ns = 0;  // since 1970; shown, never decided by
+  std::uint32_t copies = 1;   // that the cell keeps of each chunk (read_copies); a hint: whom to ask as well
 
   std::uint64_t chunkSize() const { return std::uint64_t{1} << chunk_bits; }
   std::uint32_t chunks() const { return static_cast<std::uint32_t>(divideUp(size, chunkSize())); }

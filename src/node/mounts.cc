@@ -54,6 +54,7 @@ core::Plan Mount::plan(std::string path, const origin::ObjectInfo& info) const {
   plan.chunk_bits = chunk_bits;
   plan.first_slot = core::slotOfPath(name, path);
   plan.mtime_ns = info.mtime_ns;
+  plan.copies = read_copies;
   plan.key = core::objectKey(secret, name, path, info.version, info.size, chunk_bits);
   plan.path = std::move(path);
   return plan;

@@ -220,6 +220,7 @@ pb::Plan toMessage(const core::Plan& plan) {
   m.set_chunk_bits(plan.chunk_bits);
   m.set_first_slot(plan.first_slot);
   m.set_mtime_ns(plan.mtime_ns);
+  if (plan.copies > 1) m.set_copies(plan.copies);
   return m;
 }
 
@@ -231,7 +232,8 @@ core::Plan fromMessage(const pb::Plan& m) {
                   .size = m.size(),
                   .chunk_bits = m.chunk_bits(),
                   .first_slot = static_cast<core::Slot>(m.first_slot()),
-                  .mtime_ns = m.mtime_ns()};
+                  .mtime_ns = m.mtime_ns(),
+                  .copies = std::max(m.copies(), 1U)};
   std::memcpy(plan.key.bytes.data(), m.key().data(), plan.key.bytes.size());
   return plan;
 }

@@ -320,5 +320,80 @@ TEST_F(DirectTest, aNodeThatLiesIsLeftAloneAndTheBytesComeFromAnother) {
   loop.in([&] { server.reset(); });
 }
 
+// A member that takes every read and says nothing.
+struct SilentNode : io::RequestHandler {
+  void request(const io::Request&, Bytes, io::Reply reply) override { (void)reply.fail({Code::Unavailable, "no", 0}); }
+  void read(const io::Request&, const wire::ReadView&, io::Reply reply) override { kept.push_back(std::move(reply)); }
+  void newerMap(const io::RemoteInfo&, std::uint64_t) override {}
+  std::vector<io::Reply> kept;
+};
+
+TEST_F(DirectTest, aSlowOwnerIsLeftForACopyOfWhatItHas) {
+  const std::string text = randomText(12'000'000, 9);
+  write("f", text);
+  startCell(3, "chunk_size = \"1MiB\"\nread_copies = 3\n");
+  connect({address(0)});
+  ASSERT_TRUE(cat("d/f") == text);
+  const auto copied = [&] {
+    const auto where =
+        client::wait<client::Where>([&](auto done) { nodes[0].client->where("d", "f", deadline(), std::move(done)); });
+    return where && std::ranges::all_of(where->chunks, [](const auto& chunk) { return chunk.holders.size() == 3; });
+  };
+  while (!copied()) std::this_thread::sleep_for(10ms);
+
+  auto direct = client::DirectClient::connect(
+      {.seeds = {*io::Address::parse(address(0))}, .name = "hedging", .connect_by = deadline()});
+  ASSERT_TRUE(direct) << direct.error().text();
+  const std::string path = "f";
+  auto plan = client::wait<client::CellReader::Answers>(
+      [&](auto done) { (*direct)->resolveAll("d", {&path, 1}, {}, deadline(), std::move(done), 0); });
+  ASSERT_TRUE(plan && (*plan)[0]);
+  EXPECT_EQ((*plan)[0]->plan.copies, 3U);
+  stopNode(1);
+  SilentNode silent;
+  io::TestLoop loop;
+  std::unique_ptr<io::Server> server;
+  loop.in([&] {
+    io::ServerOptions options;
+    options.connection.self = {.name = "n1", .peer = true, .node_id = core::nodeIdOf("n1")};
+    server = std::make_unique<io::Server>(loop.reactor(), options, silent);
+    ASSERT_TRUE(server->listen(*io::Address::parse(address(1))));
+  });
+  std::string room(text.size(), '?');
+  const auto got = client::wait<std::uint64_t>([&](auto done) {
+    std::vector<client::BatchItem> items;
+    items.push_back({.plan = (*plan)[0]->plan,
+                     .offset = 0,
+                     .length = text.size(),
+                     .into = {std::as_writable_bytes(std::span(room))}});
+    (*direct)->readBatch(
+        std::move(items), false, deadline(),
+        [done = std::move(done)](client::CellReader::BatchResults results) mutable { done(std::move(results[0])); }, 0);
+  });
+  ASSERT_TRUE(got) << got.error().text();
+  EXPECT_TRUE(room == text);
+  EXPECT_EQ((*direct)->hedges(), 1U);
+  direct->reset();
+  loop.in([&] {
+    silent.kept.clear();
+    server.reset();
+  });
+}
+
+TEST_F(DirectTest, whatASequentialReaderWillWantIsBroughtIntoTheCellAhead) {
+  const std::string text = randomText(64'000'000, 10);
+  write("f", text);
+  startCell(2, "chunk_size = \"8MiB\"\n");
+  connect({address(0)});
+  forebay_object* const f = open("d/f");
+  constexpr std::size_t kRead = 1'000'000;
+  for (std::size_t at = 0; at < 16 * kRead; at += kRead) ASSERT_TRUE(*read(f, at, kRead) == text.substr(at, kRead));
+  const auto ahead = [&] { return cellStatus().origin_bytes() >= 24 * kRead; };
+  const TimePoint until = deadline();
+  while (!ahead() && io::Reactor::now() < until) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(ahead()) << cellStatus().origin_bytes();
+  EXPECT_LE(cellStatus().origin_bytes(), text.size());
+}
+
 }  // namespace
 }  // namespace forebay
