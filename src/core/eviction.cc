@@ -96,14 +96,14 @@ std::size_t Eviction::ghosts() const {
 
 // ---- admission
 
-Placement Eviction::place(TimePoint now, const Want& want) {
+Placement Eviction::place(TimePoint now, Placement wanted, const Want& want) {
   auto known = mounts_.find(want.mount);
   if (known == mounts_.end() || known->second.removed) return Placement::Transit;
   known->second.seen = true;
   known->second.last_seen = now;
   largest_chunk_ = std::max(largest_chunk_, want.chunk_bytes);
-  if (want.free_bytes >= want.bytes && mayTake(now, want)) return Placement::Owned;
-  return victim(now, Placement::Owned, want) ? Placement::Owned : Placement::Transit;
+  if (want.free_bytes >= want.bytes && mayTake(now, want)) return wanted;
+  return victim(now, wanted, want) ? wanted : Placement::Transit;
 }
 
 // Lending the transit copies' reserve while they use it would turn into replacement: a unit leaves for them, smaller
@@ -145,11 +145,18 @@ std::optional<Eviction::Victim> Eviction::victim(TimePoint now, Placement placem
   }
   auto known = mounts_.find(want.mount);
   if (known == mounts_.end()) return std::nullopt;
-  if (known->second.bytes() + want.bytes <= share(now, want.mount)) {
+  Mount& mount = known->second;
+  const Ref copy = oldestFree(mount.copies);
+  if (placement == Placement::Copy) {
+    if (copy == kNone || now - entries_[copy].last_touch < options_.copy_idle) return std::nullopt;
+    return Victim{copy, LeaveReason::Idle};
+  }
+  if (copy != kNone) return Victim{copy, LeaveReason::Replaced};
+  if (mount.bytes() + want.bytes <= share(now, want.mount)) {
     if (transit != kNone && transit_.bytes > transitReserve()) return Victim{transit, LeaveReason::Transit};
     if (auto other = reclaim(now, want.mount, false)) return other;
   }
-  return replaceOwn(now, known->second);
+  return replaceOwn(now, mount);
 }
 
 // ---- who leaves
@@ -193,6 +200,7 @@ std::optional<Eviction::Victim> Eviction::leaveHot(Mount& mount, LeaveReason rea
 }
 
 std::optional<Eviction::Victim> Eviction::leaveOf(Mount& mount) {
+  if (const Ref copy = oldestFree(mount.copies); copy != kNone) return Victim{copy, LeaveReason::Reclaimed};
   if (mount.policy.cls == CacheClass::Hot) return leaveHot(mount, LeaveReason::Reclaimed);
   const Ref ref = oldestFree(mount.lru);
   if (ref == kNone) return std::nullopt;
@@ -227,6 +235,7 @@ std::optional<Eviction::Victim> Eviction::reclaim(TimePoint now, std::optional<M
 Eviction::List& Eviction::listOf(Entry& entry) {
   if (entry.queue == Queue::Transit) return transit_;
   Mount& mount = mounts_.at(entry.mount);
+  if (entry.queue == Queue::Copies) return mount.copies;
   if (entry.queue == Queue::Small) return mount.small;
   return entry.queue == Queue::Main ? mount.main : mount.lru;
 }
@@ -282,8 +291,9 @@ void Eviction::charge(Ref ref, std::int64_t delta_bytes) {
 
 void Eviction::move(Ref ref, Placement placement) {
   Entry& entry = entries_[ref];
-  if ((entry.queue == Queue::Transit) == (placement == Placement::Transit)) return;
   Mount& mount = mounts_.at(entry.mount);
+  const bool owned = entry.queue != Queue::Transit && entry.queue != Queue::Copies;
+  if (placement == Placement::Owned ? owned : entry.queue == ownQueue(mount, placement)) return;
   unlink(ref);
   if (entry.queue == Queue::Small || entry.queue == Queue::Main) --mount.entries;
   entry.queue = ownQueue(mount, placement);
@@ -293,6 +303,7 @@ void Eviction::move(Ref ref, Placement placement) {
 
 Eviction::Queue Eviction::ownQueue(const Mount& mount, Placement placement) {
   if (placement == Placement::Transit) return Queue::Transit;
+  if (placement == Placement::Copy) return Queue::Copies;
   return mount.policy.cls == CacheClass::Hot ? Queue::Small : Queue::Lru;
 }
 
@@ -317,7 +328,7 @@ void Eviction::touch(TimePoint now, Ref ref) {
     if (entry.visits < kMaxVisits) ++entry.visits;
     if (entry.queue != Queue::Transit) observeGap(now, mount, gap);
   }
-  if (entry.queue != Queue::Lru || entry.newer == kNone) return;
+  if ((entry.queue != Queue::Lru && entry.queue != Queue::Copies) || entry.newer == kNone) return;
   unlink(ref);
   link(ref);
 }

@@ -2,7 +2,11 @@
 // asks, and does.
 //
 // What leaves together is an entry: a chunk, mostly (two of 1 MiB share a 2 MiB page and one entry). An entry is Owned
-// (it belongs to its mount's share) or Transit (a peer's chunk, or a fill that wasn't admitted).
+// (it belongs to its mount's share), a Copy (in the share too, but another node owns it) or Transit (a peer's chunk, or
+// a fill that wasn't admitted).
+//
+//   copies    least recently read first. They leave before any owned entry of their mount, and for one; none leaves for
+//             a copy but copies that nobody read for `copy_idle`.
 //
 //   dataset   Admit until the mount's share is full, then don't replace: a job reads each chunk once an epoch, so hits
 //             per epoch are at most cache / dataset, and standing still reaches that (measured, shuffled epochs, cache
@@ -59,11 +63,12 @@ struct EvictionOptions {
   // How long a mount that was never read twice is believed to need until it comes again: its entries stay for two of
   // these. Long, because replacing during a first epoch that lasts for hours would bring LRU's thrashing back.
   Duration unknown_interval = std::chrono::hours(6);
+  Duration copy_idle = std::chrono::minutes(1);
   // A mount that nobody reads for this long (and for two of its intervals) has no share until it is read again.
   Duration mount_idle = std::chrono::minutes(10);
 };
 
-enum class Placement : std::uint8_t { Owned, Transit };
+enum class Placement : std::uint8_t { Owned, Copy, Transit };
 enum class LeaveReason : std::uint8_t { Idle, JobEnded, Replaced, Reclaimed, Transit, Forgotten, Shed };
 constexpr std::size_t kLeaveReasons = 7;
 std::string_view reasonName(LeaveReason reason);
@@ -91,8 +96,9 @@ class Eviction {
   // What entries may take now: an arena's index and holes grow and shrink.
   void setCapacity(std::uint64_t bytes) { options_.capacity_bytes = bytes; }
 
-  // Where a new entry belongs: Owned if there is free room or somebody would leave for it, else Transit.
-  Placement place(TimePoint now, const Want& want);
+  // Where a new entry belongs: as `wanted` (Owned or Copy) if there is free room or somebody would leave for it, else
+  // Transit.
+  Placement place(TimePoint now, Placement wanted, const Want& want);
   // Whether owned bytes may take free room now: beyond its share a mount leaves alone what transit copies come back to.
   bool mayTake(TimePoint now, const Want& want) const;
   // Who must leave before `want` may be added as `placement`, though there may be room: transit copies over their
@@ -104,9 +110,10 @@ class Eviction {
   // `fingerprint`: 64 bits that are the same when the same entry comes again.
   Ref insert(TimePoint now, MountId mount, std::uint64_t fingerprint, Placement placement);
   void charge(Ref ref, std::int64_t delta_bytes);
-  void move(Ref ref, Placement placement);  // an owned entry that outgrew its mount's share becomes a transit copy
-  void touch(TimePoint now, Ref ref);       // it was read
-  void hold(Ref ref);                       // being read or filled: never a victim. Counted
+  void move(Ref ref,
+            Placement placement);      // what outgrew its mount's share becomes a transit copy, what stays isn't one
+  void touch(TimePoint now, Ref ref);  // it was read
+  void hold(Ref ref);                  // being read or filled: never a victim. Counted
   void release(Ref ref);
   void remove(Ref ref, bool left_for_room);
 
@@ -122,7 +129,7 @@ class Eviction {
 
  private:
   static constexpr Ref kNone = ~Ref{0};
-  enum class Queue : std::uint8_t { Lru, Small, Main, Transit };
+  enum class Queue : std::uint8_t { Lru, Small, Main, Copies, Transit };
   struct Entry {
     std::uint64_t fingerprint = 0;
     std::uint64_t bytes = 0;
@@ -151,10 +158,10 @@ class Eviction {
     // The longest gap of this window and of the one before: old observations are forgotten.
     Duration gap_now{0}, gap_before{0};
     TimePoint window_start;
-    List lru, small, main;
+    List lru, small, main, copies;
     std::size_t entries = 0;  // in small and main
     Ghosts ghosts;
-    std::uint64_t bytes() const { return lru.bytes + small.bytes + main.bytes; }
+    std::uint64_t bytes() const { return lru.bytes + small.bytes + main.bytes + copies.bytes; }
   };
 
   Duration interval(const Mount& mount) const;

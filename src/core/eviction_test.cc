@@ -24,13 +24,13 @@ class Cache {
   bool has(MountId mount, std::uint64_t chunk) const { return entries_.contains({mount, chunk}); }
 
   // True: a hit. A miss is filled, wherever the policy puts it.
-  bool read(MountId mount, std::uint64_t chunk, bool transit = false) {
+  bool read(MountId mount, std::uint64_t chunk, Placement wanted = Placement::Owned) {
     if (auto known = entries_.find({mount, chunk}); known != entries_.end()) {
       eviction_.touch(now_, known->second);
       return true;
     }
     const Eviction::Want want{.mount = mount, .bytes = kChunk, .chunk_bytes = kChunk, .free_bytes = free()};
-    const Placement placement = transit ? Placement::Transit : eviction_.place(now_, want);
+    const Placement placement = wanted == Placement::Transit ? Placement::Transit : eviction_.place(now_, wanted, want);
     while (auto victim = eviction_.overflow(placement, want)) leave(*victim);
     while (free() < kChunk) {
       auto victim = eviction_.victim(now_, placement, want);
@@ -223,7 +223,7 @@ TEST(Hot, readmitsWhatJustLeftToItsMainQueueAndBoundsItsGhosts) {
 
 TEST(Transit, isAFifoOfATenth) {
   Cache cache = datasetCache(1000);
-  for (std::uint64_t chunk = 0; chunk < 150; ++chunk) cache.read(kData, chunk, true);
+  for (std::uint64_t chunk = 0; chunk < 150; ++chunk) cache.read(kData, chunk, Placement::Transit);
   EXPECT_EQ(cache.eviction().transitBytes(), 100 * kChunk);
   EXPECT_FALSE(cache.has(kData, 49));
   EXPECT_TRUE(cache.has(kData, 50));
@@ -232,7 +232,7 @@ TEST(Transit, isAFifoOfATenth) {
 TEST(Transit, takesOnlyALittleFromAFullArena) {
   Cache cache = datasetCache(1000);
   epoch(cache, kData, 0, 1000, nullptr);
-  for (std::uint64_t chunk = 5000; chunk < 6000; ++chunk) cache.read(kData, chunk, true);
+  for (std::uint64_t chunk = 5000; chunk < 6000; ++chunk) cache.read(kData, chunk, Placement::Transit);
   EXPECT_EQ(cache.eviction().transitBytes(), 25 * kChunk);
   EXPECT_EQ(cache.eviction().mountBytes(kData), 975 * kChunk);
 }
@@ -243,7 +243,7 @@ TEST(Transit, keepsItsReserveWhileItIsUsed) {
   epoch(cache, kData, 0, 1000, nullptr);
   const Eviction::Want want{.mount = kData, .bytes = kChunk, .chunk_bytes = kChunk, .free_bytes = 10 * kChunk};
   EXPECT_TRUE(cache.eviction().mayTake(cache.now(), want)) << "no transit copy was ever seen";
-  cache.read(kData, 5000, true);
+  cache.read(kData, 5000, Placement::Transit);
   EXPECT_FALSE(cache.eviction().mayTake(cache.now(), want));
   cache.pass(std::chrono::hours(1));
   EXPECT_TRUE(cache.eviction().mayTake(cache.now(), want)) << "nor for an hour";
@@ -269,7 +269,8 @@ TEST(Eviction, survivesAnything) {
     for (int i = 0; i < 20'000; ++i) {
       cache.pass(Duration(static_cast<std::int64_t>(random.below(3'000'000'000))));
       const MountId mount = 1 + static_cast<MountId>(random.below(3));
-      cache.read(mount, random.below(400), random.chance(200'000));
+      const std::uint64_t chunk = random.below(400);
+      cache.read(mount, chunk, static_cast<Placement>(random.below(3)));
       if (random.chance(1000)) cache.eviction().jobEnded(cache.now(), mount);
       if (random.chance(100)) cache.pass(std::chrono::hours(20));
       ASSERT_LE(cache.eviction().transitBytes(), 20 * kChunk) << "seed " << seed;
@@ -278,6 +279,66 @@ TEST(Eviction, survivesAnything) {
     EXPECT_EQ(cache.eviction().bytes(), cache.eviction().mountBytes(kData) + cache.eviction().mountBytes(kOther) +
                                             cache.eviction().mountBytes(kHot) + cache.eviction().transitBytes());
   }
+}
+
+// Copies of what other nodes own: all they take is room that nobody else wants.
+
+TEST(EvictionCopies, leaveBeforeWhatIsOwnedAndForIt) {
+  for (const CacheClass cls : {CacheClass::Dataset, CacheClass::Hot}) {
+    Cache cache(20);
+    ASSERT_TRUE(cache.eviction().addMount(1, {.cls = cls}));
+    for (std::uint64_t i = 0; i < 5; ++i) cache.read(1, i);
+    for (std::uint64_t i = 100; i < 115; ++i) cache.read(1, i, Placement::Copy);
+    EXPECT_EQ(cache.free(), 0U);
+    cache.pass(10s);
+    EXPECT_TRUE(cache.read(1, 100));
+    for (std::uint64_t i = 5; i < 17; ++i) cache.read(1, i);
+    for (std::uint64_t i = 0; i < 17; ++i) EXPECT_TRUE(cache.has(1, i)) << i;
+    EXPECT_TRUE(cache.has(1, 100)) << "the last one read leaves last";
+    EXPECT_EQ(cache.left(LeaveReason::Replaced), 12);
+  }
+}
+
+TEST(EvictionCopies, nothingLeavesForThemButCopiesThatNobodyReads) {
+  Cache cache(10);
+  ASSERT_TRUE(cache.eviction().addMount(1, {}));
+  for (std::uint64_t i = 0; i < 6; ++i) cache.read(1, i);
+  for (std::uint64_t i = 100; i < 104; ++i) cache.read(1, i, Placement::Copy);
+  cache.pass(30s);
+  cache.read(1, 102);
+  cache.read(1, 200, Placement::Copy);
+  EXPECT_EQ(cache.eviction().transitBytes(), kChunk) << "in transit";
+  cache.pass(40s);
+  for (std::uint64_t i = 201; i < 204; ++i) cache.read(1, i, Placement::Copy);
+  for (std::uint64_t i = 0; i < 6; ++i) EXPECT_TRUE(cache.has(1, i)) << i;
+  EXPECT_TRUE(cache.has(1, 102)) << "read lately";
+  EXPECT_FALSE(cache.has(1, 100));
+  EXPECT_EQ(cache.left(LeaveReason::Reclaimed), 1) << "lent to them, for what passes";
+  EXPECT_EQ(cache.left(LeaveReason::Idle), 2);
+}
+
+TEST(EvictionCopies, comeFirstWhereAnotherMountReclaimsItsShare) {
+  Cache cache(20);
+  ASSERT_TRUE(cache.eviction().addMount(1, {}));
+  ASSERT_TRUE(cache.eviction().addMount(2, {}));
+  for (std::uint64_t i = 0; i < 10; ++i) cache.read(1, i);
+  for (std::uint64_t i = 100; i < 110; ++i) cache.read(1, i, Placement::Copy);
+  for (std::uint64_t i = 0; i < 8; ++i) cache.read(2, i);
+  for (std::uint64_t i = 0; i < 10; ++i) EXPECT_TRUE(cache.has(1, i)) << i;
+  EXPECT_EQ(cache.eviction().mountBytes(2), 8 * kChunk);
+  EXPECT_EQ(cache.left(LeaveReason::Reclaimed), 8);
+}
+
+TEST(EvictionCopies, whatThisNodeOwnsAfterAllIsNoCopyAnyMore) {
+  Cache cache(10);
+  ASSERT_TRUE(cache.eviction().addMount(1, {}));
+  for (std::uint64_t i = 0; i < 10; ++i) cache.read(1, i, Placement::Copy);
+  cache.eviction().move(cache.refOf(1, 0), Placement::Owned);
+  cache.eviction().move(cache.refOf(1, 1), Placement::Transit);
+  EXPECT_EQ(cache.eviction().mountBytes(1), 9 * kChunk);
+  for (std::uint64_t i = 20; i < 28; ++i) cache.read(1, i);
+  EXPECT_TRUE(cache.has(1, 0));
+  EXPECT_EQ(cache.left(LeaveReason::Replaced), 8);
 }
 
 }  // namespace

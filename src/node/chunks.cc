@@ -403,11 +403,10 @@ bool ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
   if (channel == nullptr) return say(core::Lost{});
   const core::RunRange runs = stillMissing(a.fetch, chunk, a.runs);
   if (runs.empty()) return true;
-  const bool hot = a.no_fill || a.insist;  // its owner named others
-  const bool keep =
-      a.keep || mount->keep_remote == KeepRemote::Always || (hot && mount->keep_remote == KeepRemote::Hot);
-  auto place =
-      deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = !keep});
+  const bool keep_copy = mount->keep_remote == KeepRemote::Always || (a.hot && mount->keep_remote == KeepRemote::Hot);
+  auto place = deps_.arena.reserve(
+      io::Reactor::now(), *chunk.plan,
+      {.chunk = chunk.index, .runs = runs, .transit = !a.keep && !keep_copy, .copy = a.keep ? a.copy : keep_copy});
   if (!place) return place.error().code != Code::Busy && say(core::Refused{std::move(place.error())});
   if (a.hedge) mount->metrics->hedges.add();
   auto fetch = std::make_shared<PeerFetch>(*this, a.fetch, chunk, std::move(*place), *mount, a.attempt);

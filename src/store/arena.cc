@@ -220,7 +220,10 @@ detail::Unit* Arena::Impl::admit(TimePoint now, const core::Plan& plan, const Re
     if (Unit* unit = unitOf(*object, request.chunk)) {
       // The other chunk of its page was a peer's, or there was no room then. Nobody leaves for it.
       const std::uint64_t bytes = std::uint64_t{request.runs.size()} * kRun;
-      if (!request.transit && unit->placement == Placement::Transit && freeBytes() >= bytes) own(now, *unit, bytes);
+      const Placement wanted = request.copy ? Placement::Copy : Placement::Owned;
+      if (!request.transit && unit->placement == Placement::Transit && freeBytes() >= bytes)
+        own(now, *unit, bytes, wanted);
+      if (!request.transit && unit->placement == Placement::Copy) place(*unit, wanted);
       return unit;
     }
   }
@@ -231,7 +234,7 @@ detail::Unit* Arena::Impl::admit(TimePoint now, const core::Plan& plan, const Re
                                   .free_bytes = freeBytes()};
   Placement placement = Placement::Transit;
   if (!request.transit) {
-    placement = eviction.place(now, want);
+    placement = eviction.place(now, request.copy ? Placement::Copy : Placement::Owned, want);
     if (placement == Placement::Transit) countNotAdmitted();
   }
   // Before the object is made: whoever leaves may be the last of it.
@@ -240,22 +243,31 @@ detail::Unit* Arena::Impl::admit(TimePoint now, const core::Plan& plan, const Re
   return makeUnit(now, object, object.unitOf(request.chunk), placement);
 }
 
-// A transit copy, to which `bytes` come, stays from now on if its mount's share allows it.
-void Arena::Impl::own(TimePoint now, Unit& unit, std::uint64_t bytes) {
-  if (unit.placement == Placement::Owned) return ownPassing(unit);
+// A transit copy, to which `bytes` come, stays from now on if its mount's share allows it. What is owned isn't made a
+// copy again: one of its two chunks may be this node's.
+void Arena::Impl::own(TimePoint now, Unit& unit, std::uint64_t bytes, Placement placement) {
+  if (unit.placement != Placement::Transit) {
+    if (unit.placement == Placement::Copy) place(unit, placement);
+    return ownPassing(unit);
+  }
   const core::Eviction::Want want{.mount = unit.object->mount,
                                   .bytes = bytes,
                                   .chunk_bytes = std::max<std::uint64_t>(unit.length, kPage),
                                   .free_bytes = freeBytes()};
   if (!eviction.mayTake(now, want)) return;
-  eviction.move(unit.ref, Placement::Owned);
-  unit.placement = Placement::Owned;
+  place(unit, placement);
 }
 
-void Arena::keep(TimePoint now, const core::ObjectKey& key, std::uint32_t chunk) {
+void Arena::Impl::place(Unit& unit, Placement placement) {
+  eviction.move(unit.ref, placement);
+  unit.placement = placement;
+}
+
+void Arena::keep(TimePoint now, const core::ObjectKey& key, std::uint32_t chunk, bool copy) {
   const detail::Object* object = impl_->find(key);
   if (object == nullptr) return;
-  if (detail::Unit* unit = impl_->unitOf(*object, chunk)) impl_->own(now, *unit, 0);
+  if (detail::Unit* unit = impl_->unitOf(*object, chunk))
+    impl_->own(now, *unit, 0, copy ? Placement::Copy : Placement::Owned);
 }
 
 detail::Unit* Arena::Impl::makeUnit(TimePoint now, Object& object, std::uint32_t index, Placement placement) {
@@ -317,7 +329,7 @@ Result<Reservation> Arena::reserve(TimePoint now, const core::Plan& plan, const 
   const std::uint32_t base = unit->object->offsetInUnit(request.chunk) / kRun;
   const core::RunRange runs{base + request.runs.first, base + request.runs.end};
   Impl::Filling filling{.now = now, .unit = *unit, .mount = plan.mount, .placement = unit->placement};
-  if (request.transit && unit->placement == Placement::Owned) impl.startPassing(filling);
+  if (request.transit && unit->placement != Placement::Transit) impl.startPassing(filling);
   if (!impl.placeRuns(filling, runs)) {
     impl.abandon(*unit, runs);
     impl.release(*unit, unit->fills);

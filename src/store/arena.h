@@ -160,6 +160,7 @@ struct ReserveRequest {
   std::uint32_t chunk = 0;
   core::RunRange runs;   // all of them missing
   bool transit = false;  // a peer's chunk
+  bool copy = false;     // not in transit, but others own it: it leaves before what they don't
 };
 
 // What leaves by name: all versions of the mount's objects at and below a path ("" is all of the mount), but units in
@@ -199,7 +200,8 @@ class Arena {
                            std::uint32_t length);
 
   // What is here of the chunk as a transit copy is to stay, if its mount's share allows it.
-  void keep(TimePoint now, const core::ObjectKey& key, std::uint32_t chunk);
+  // As a copy of what others own, if `copy`; otherwise, what was such a copy isn't one any more.
+  void keep(TimePoint now, const core::ObjectKey& key, std::uint32_t chunk, bool copy = false);
 
   core::RunSet present(const core::ObjectKey& key, std::uint32_t chunk) const;
   // Bytes held of each chunk, by index, up to the last one that has any.

@@ -129,7 +129,7 @@ struct Arena::Impl {
     core::MountId mount;
     core::Placement placement;
     std::uint64_t evicted = 0;
-    bool passing() const { return placement == core::Placement::Transit && unit.placement == core::Placement::Owned; }
+    bool passing() const { return placement == core::Placement::Transit && unit.placement != core::Placement::Transit; }
   };
 
   // --- index (arena.cc)
@@ -158,7 +158,8 @@ struct Arena::Impl {
   bool makeRoomForIndex(TimePoint now, std::uint64_t bytes, const core::Eviction::Want& want,
                         core::Placement& placement);
   Unit* admit(TimePoint now, const core::Plan& plan, const ReserveRequest& request);
-  void own(TimePoint now, Unit& unit, std::uint64_t bytes);
+  void own(TimePoint now, Unit& unit, std::uint64_t bytes, core::Placement placement);
+  void place(Unit& unit, core::Placement placement);
   void ownPassing(Unit& unit);
   bool placeRuns(Filling& filling, core::RunRange runs);
   bool placePage(Filling& filling, std::size_t page, std::uint8_t wanted);

@@ -222,7 +222,7 @@ bool Arena::Impl::evictFor(Filling& filling, std::uint64_t bytes) {
     evict(*victim);
     return true;
   }
-  if (filling.placement == Placement::Owned) {
+  if (filling.placement != Placement::Transit) {
     countNotAdmitted();
     startPassing(filling);
     return true;
@@ -298,7 +298,7 @@ bool Arena::Impl::makeRoomForIndex(TimePoint now, std::uint64_t bytes, const cor
   while (!room(bytes, usual())) {
     if (auto victim = eviction.victim(now, placement, want)) {
       evict(*victim);
-    } else if (placement == Placement::Owned) {
+    } else if (placement != Placement::Transit) {
       placement = Placement::Transit;
       countNotAdmitted();
     } else {

@@ -134,6 +134,27 @@ TEST_P(ArenaTest, aTransitCopyThatIsToStayStays) {
   for (std::uint32_t chunk : {0U, 2U, 3U}) EXPECT_EQ(arena->present(kept.key, chunk).count(), 4U) << chunk;
 }
 
+TEST_P(ArenaTest, copiesMakeRoomForWhatTheNodeOwns) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan copies = planOf(904, 64 * kMiB, 20), owned = planOf(905, 64 * kMiB, 20);
+  for (std::uint32_t chunk = 0; chunk < 44; ++chunk) {
+    auto got = arena->reserve(now_, copies, {.chunk = chunk, .runs = {0, 4}, .copy = true});
+    ASSERT_TRUE(got) << got.error().text();
+    fill(copies, chunk, *got, got->granules());
+  }
+  const auto bytesOf = [&](const Plan& plan) {
+    std::uint64_t sum = 0;
+    for (const std::uint64_t bytes : arena->held(plan.key)) sum += bytes;
+    return sum;
+  };
+  EXPECT_EQ(bytesOf(copies), 44 * kMiB);
+  arena->keep(now_, copies.key, 1);  // is this node's after all: with the other chunk of its page
+  for (std::uint32_t chunk = 0; chunk < 44; ++chunk) ASSERT_TRUE(loadChunk(*arena, owned, chunk)) << chunk;
+  EXPECT_EQ(bytesOf(owned), 44 * kMiB);
+  EXPECT_EQ(arena->present(copies.key, 1).count(), 4U);
+  EXPECT_LT(bytesOf(copies), 20 * kMiB);
+}
+
 TEST_P(ArenaTest, anOwnedChunkStaysBesideAPeersInOnePage) {
   auto arena = ARENA_OR_SKIP(64 * kMiB);
   const Plan plan = planOf(903, 8 * kMiB, 20), passing = planOf(902, 64 * kMiB, 20);
