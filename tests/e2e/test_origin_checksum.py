@@ -9,15 +9,18 @@ MIB = 1 << 20
 LARGE = 9 * MIB + 7
 SMALL = 500_000
 # Azure has a checksum of each range; S3 one of an object that is read in one go.
-CASES = pytest.mark.parametrize("dialect,size", [("azure", LARGE), ("azure", SMALL), ("s3", SMALL)])
+CASES = pytest.mark.parametrize(
+    "dialect,size,kind",
+    [("azure", LARGE, "MD5"), ("azure", SMALL, "MD5"), ("s3", SMALL, "MD5"), ("s3", SMALL, "SHA-256")],
+)
 
 
 class Checked:
-    def __init__(self, make_cell, fake_origin, dialect, size, nodes=1, **more):
-        self.origin = fake_origin(content_md5=True)
+    def __init__(self, make_cell, fake_origin, dialect, size, nodes=1, kind="MD5"):
+        self.origin = fake_origin(**{"MD5": {"content_md5": True}, "SHA-256": {"checksum_sha256": True}}[kind])
         self.origin.add("data", ("o", size), ("other", size))
         self.size = size
-        mount = {"name": "data", "origin_checksum": "range", **self.origin.mount(dialect, "data", **more)}
+        mount = {"name": "data", "origin_checksum": "range", **self.origin.mount(dialect, "data")}
         self.cell = make_cell(nodes=nodes, mounts=[mount])
         self.node = self.cell.nodes[0]
         self.mount = self.cell.mount("data")
@@ -30,8 +33,8 @@ class Checked:
 
 
 @CASES
-def test_bytes_that_are_right_are_checked_and_cost_nothing_else(make_cell, fake_origin, dialect, size):
-    checked = Checked(make_cell, fake_origin, dialect, size)
+def test_bytes_that_are_right_are_checked_and_cost_nothing_else(make_cell, fake_origin, dialect, size, kind):
+    checked = Checked(make_cell, fake_origin, dialect, size, kind=kind)
     checked.read()
     assert checked.total("checked_bytes") == checked.total("bytes") == size
     assert checked.total("bad_checksums") == checked.total("retries") == checked.total("errors") == 0
@@ -42,9 +45,9 @@ def test_bytes_that_are_right_are_checked_and_cost_nothing_else(make_cell, fake_
 
 @CASES
 def test_wrong_bytes_in_the_middle_of_a_range_are_asked_for_again_and_never_seen(
-    make_cell, fake_origin, dialect, size
+    make_cell, fake_origin, dialect, size, kind
 ):
-    checked = Checked(make_cell, fake_origin, dialect, size)
+    checked = Checked(make_cell, fake_origin, dialect, size, kind=kind)
     checked.origin.fault("corrupt", bytes=100_000, name="data/o", next=2)
     checked.read()
     assert checked.total("bad_checksums") == 2 and checked.total("errors") == 0
@@ -52,8 +55,10 @@ def test_wrong_bytes_in_the_middle_of_a_range_are_asked_for_again_and_never_seen
 
 
 @CASES
-def test_an_origin_that_stays_wrong_is_an_error_that_says_so_and_nothing_is_kept(make_cell, fake_origin, dialect, size):
-    checked = Checked(make_cell, fake_origin, dialect, size)
+def test_an_origin_that_stays_wrong_is_an_error_that_says_so_and_nothing_is_kept(
+    make_cell, fake_origin, dialect, size, kind
+):
+    checked = Checked(make_cell, fake_origin, dialect, size, kind=kind)
     checked.origin.fault("corrupt", bytes=3, name="data/o")
     with pytest.raises(OSError) as error:
         checked.read()
@@ -61,7 +66,7 @@ def test_an_origin_that_stays_wrong_is_an_error_that_says_so_and_nothing_is_kept
     done = checked.node.cli("cat", "data/o", check=False)
     message = done.stderr.decode()
     assert done.returncode == 6 and done.stdout == b""
-    assert "wrong bytes: the origin says that their MD5 is" in message and "bytes 0-" in message and "/o" in message
+    assert f"wrong bytes: the origin says that their {kind} is" in message and "bytes 0-" in message and "/o" in message
     checked.read("other")
     (where,) = checked.node.json("where", "data/o")
     assert all(chunk["holders"] == [] for chunk in where["chunks"]), "wrong bytes are cached"

@@ -133,7 +133,8 @@ Answer AzureDialect::get(const Head& head, const Target& target, Context& contex
   if (answer.length > kMaxRangeMd5)
     return refuse(head, {400, "OutOfRangeInput", "A checksum is given for ranges of at most 4 MiB."});
   const Object* object = context.objects.find(target.container, target.name);
-  const auto md5 = context.objects.md5Of(target.container, target.name, *object, answer.content_offset, answer.length);
+  const auto md5 = context.objects.digestOf(Hasher::Kind::Md5, target.container, target.name, *object,
+                                            answer.content_offset, answer.length);
   if (!md5) return refuse(head, {500, "InternalError", md5.error().message});
   answer.set("Content-MD5", base64(*md5));
   return answer;

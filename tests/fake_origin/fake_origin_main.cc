@@ -51,6 +51,9 @@ void addOptions(CLI::App& app, Arguments& arguments, World& world) {
   app.add_flag_function(
       "--content-md5", [&world](std::int64_t) { world.objects.keepMd5(); },
       "Objects of up to 64 MiB have the MD5 that uploads in one part leave: in Azure's listings, as S3's ETags");
+  app.add_flag_function(
+      "--checksum-sha256", [&world](std::int64_t) { world.objects.keepSha256(); },
+      "Objects of up to 64 MiB have the x-amz-checksum-sha256 that S3 keeps where its client gave one");
   app.add_flag("--anonymous", world.settings.anonymous, "Reads and lists need no credentials");
   app.add_flag("--die-with-parent", arguments.die_with_parent, "End when the process that started this one ends");
 }

@@ -121,7 +121,10 @@ Object& ObjectStore::put(std::string_view container, std::string_view name, NewC
   object.text = std::move(content.text);
   object.file = std::move(content.file);
   if (keep_md5_ && object.size <= kMaxMd5)
-    if (auto md5 = md5Of(container, name, object, 0, object.size)) object.md5 = std::move(*md5);
+    if (auto md5 = digestOf(Hasher::Kind::Md5, container, name, object, 0, object.size)) object.md5 = std::move(*md5);
+  if (keep_sha256_ && object.size <= kMaxMd5)
+    if (auto sha256 = digestOf(Hasher::Kind::Sha256, container, name, object, 0, object.size))
+      object.sha256 = std::move(*sha256);
   return containers_[std::string(container)].insert_or_assign(std::string(name), std::move(object)).first->second;
 }
 
@@ -193,9 +196,9 @@ Result<std::vector<Segment>> ObjectStore::segments(std::string_view container, s
   return list;
 }
 
-Result<std::string> ObjectStore::md5Of(std::string_view container, std::string_view name, const Object& object,
-                                       std::uint64_t offset, std::uint64_t length) {
-  Hasher hasher = TRY(Hasher::create(Hasher::Kind::Md5));
+Result<std::string> ObjectStore::digestOf(Hasher::Kind kind, std::string_view container, std::string_view name,
+                                          const Object& object, std::uint64_t offset, std::uint64_t length) {
+  Hasher hasher = TRY(Hasher::create(kind));
   if (length > kMaxMd5) return fail(Code::InvalidArgument, "too much for a checksum");
   for (const Segment& segment : TRY(segments(container, name, object, offset, length))) {
     if (segment.text) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/hasher.h"
 #include "fake_origin/http.h"
 
 namespace forebay::fake {
@@ -32,8 +33,9 @@ struct Object {
   std::uint64_t version = 0;  // grows with each change of this name
   std::int64_t mtime_s = 0;
   std::string content_type = "application/octet-stream";
-  std::string md5;   // 16 bytes, where keepMd5() was asked and it isn't too large; else empty
-  Headers metadata;  // x-ms-meta-* or x-amz-meta-*, names without that prefix
+  std::string md5;     // 16 bytes, where keepMd5() was asked and it isn't too large; else empty
+  std::string sha256;  // 32 bytes, where keepSha256() was asked
+  Headers metadata;    // x-ms-meta-* or x-amz-meta-*, names without that prefix
 
   // Where the bytes are; exactly one of these.
   std::shared_ptr<const std::string> text;  // small, in memory
@@ -70,10 +72,12 @@ class ObjectStore {
   // From now on objects that are put or generated keep their MD5, as those do that clients upload in one part: Azure's
   // listings say it, and S3's ETags are it. Not those above kMaxMd5 ("in parts"), and no file of a directory.
   void keepMd5() { keep_md5_ = true; }
+  // The same with the checksum that S3 keeps where its client gave one.
+  void keepSha256() { keep_sha256_ = true; }
   static constexpr std::uint64_t kMaxMd5 = 64 * kMiB;
-  // Of some of an object's bytes, at most kMaxMd5: 16 bytes.
-  Result<std::string> md5Of(std::string_view container, std::string_view name, const Object& object,
-                            std::uint64_t offset, std::uint64_t length);
+  // Of some of an object's bytes, at most kMaxMd5.
+  Result<std::string> digestOf(Hasher::Kind kind, std::string_view container, std::string_view name,
+                               const Object& object, std::uint64_t offset, std::uint64_t length);
 
   // The bytes [offset, offset + length) as segments to be sent. Fails when a file can't be opened any more.
   Result<std::vector<Segment>> segments(std::string_view container, std::string_view name, const Object& object,
@@ -87,7 +91,7 @@ class ObjectStore {
   // Versions outlive their objects: deleted and put again, a name must not get an old ETag back.
   std::map<std::pair<std::string, std::string>, std::uint64_t> versions_;
   std::shared_ptr<const int> pattern_;
-  bool keep_md5_ = false;
+  bool keep_md5_ = false, keep_sha256_ = false;
 };
 
 // A descriptor that closes itself.

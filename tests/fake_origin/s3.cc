@@ -98,15 +98,18 @@ Answer S3Dialect::serve(const Head& head, const Target& target, const ReceivedBo
                          "The provided 'x-amz-content-sha256' header does not match what was computed."});
   switch (target.op) {
     case Op::Get:
-    case Op::Head:
-      return read(head, target,
-                  {.range = std::string(head.header("range")),
-                   .suffix_allowed = true,
-                   .ignore_malformed = true,
-                   .no_container = kNoBucket,
-                   .no_object = "NoSuchKey",
-                   .precondition = "PreconditionFailed"},
-                  context);
+    case Op::Head: {
+      Answer answer = read(head, target,
+                           {.range = std::string(head.header("range")),
+                            .suffix_allowed = true,
+                            .ignore_malformed = true,
+                            .no_container = kNoBucket,
+                            .no_object = "NoSuchKey",
+                            .precondition = "PreconditionFailed"},
+                           context);
+      describeChecksum(head, target, context, answer);
+      return answer;
+    }
     case Op::List:
       return list(head, target, context);
     case Op::Put:
@@ -125,6 +128,16 @@ Answer S3Dialect::serve(const Head& head, const Target& target, const ReceivedBo
       break;
   }
   return refuse(head, notImplemented("This operation"));
+}
+
+// Of whole objects only, and to who asks.
+void S3Dialect::describeChecksum(const Head& head, const Target& target, Context& context, Answer& answer) const {
+  if (answer.status != 200 && answer.status != 206) return;
+  const Object* object = context.objects.find(target.container, target.name);
+  if (object == nullptr || object->sha256.empty() || answer.length != object->size) return;
+  if (head.header("x-amz-checksum-mode") != "ENABLED") return;
+  answer.set("x-amz-checksum-sha256", base64(object->sha256));
+  answer.set("x-amz-checksum-type", "FULL_OBJECT");
 }
 
 Answer S3Dialect::put(const Head& head, const Target& target, const ReceivedBody& body, Context& context) const {

@@ -26,6 +26,7 @@ class S3Dialect : public Dialect {
 
  private:
   Answer put(const Head& head, const Target& target, const ReceivedBody& body, Context& context) const;
+  void describeChecksum(const Head& head, const Target& target, Context& context, Answer& answer) const;
   Answer list(const Head& head, const Target& target, Context& context) const;
   Answer bucket(const Head& head, const Target& target, Context& context) const;
 
