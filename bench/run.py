@@ -3,9 +3,11 @@
 
 A row is a module in bench/rows with `measure(bench)`, which returns {name, value, unit, limit, ratio, note}: ratio is
 value / limit, or limit / value where less is better; 1.0 is the limit and more is better. A row may add `least_ratio`,
-below which it fails. It says "no" by an exception (AssertionError); the report then has it with value null.
+below which it fails. It says "no" by an exception (AssertionError); the report then has it with value null. A module of
+several rows names them in ROWS, and returns a list of those in `bench.wanted`.
 
-The row `memory` is about all of them: the highest use of any node, beside its cap.
+The row `memory` is about all of them: the highest use of any node, beside its cap. What is known about a row that falls
+short is written by hand, in bench/remarks.toml, and put below the table.
 
 Writes build/bench/report.json, and bench/RESULTS.md when all rows ran. Ends with 1 if a row failed. Numbers mean
 something with the release build only, on a machine with nothing else to do.
@@ -21,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -62,7 +65,8 @@ class BenchRunning(Running):
 class Bench:
     """What a row works with: a directory of its own, processes that end with it, and where programs are."""
 
-    def __init__(self, name, programs):
+    def __init__(self, name, programs, wanted):
+        self.wanted = wanted  # names of rows
         self.directory = OUT / name
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
@@ -75,36 +79,46 @@ class Bench:
         return path
 
 
-def load_rows():
-    """The modules in bench/rows by name of row: fill_once.py is fill.once."""
-    rows = {}
+def load_modules():
+    """The modules in bench/rows by name (fill_once.py is fill.once), and the names of their rows."""
+    modules = {}
     for file in sorted((HERE / "rows").glob("*.py")):
         spec = importlib.util.spec_from_file_location(f"row_{file.stem}", file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        rows[file.stem.replace("_", ".", 1)] = module
-    return rows
+        name = file.stem.replace("_", ".", 1)
+        modules[name] = (module, getattr(module, "ROWS", (name,)))
+    return modules
 
 
-def run_row(name, module, programs, memories):
-    bench = Bench(name, programs)
+def run_module(name, module, wanted, programs, memories):
+    """The rows in `wanted`, in that order."""
+    bench = Bench(name, programs, set(wanted))
     began = time.monotonic()
     try:
-        row = module.measure(bench)
-        least = row.pop("least_ratio", 0)
-        row["ok"] = row["ratio"] >= least
-        if not row["ok"]:
-            row["note"] += f"; FAILED: the ratio must be at least {least}"
-    except Exception as error:  # noqa: BLE001: whatever it was, the other rows still run
-        row = failed(name, f"{type(error).__name__}: {error}")
+        measured = module.measure(bench)
+        rows = measured if isinstance(measured, list) else [measured]
+        assert [row["name"] for row in rows] == list(wanted), f"it gave {[row['name'] for row in rows]}"
+        for row in rows:
+            judge(row)
+    except Exception as error:  # noqa: BLE001: whatever it was, the other modules still run
+        rows = [failed(row, name, f"{type(error).__name__}: {error}") for row in wanted]
     complaints = bench.running.end()
     memories += [(name, memory) for memory in bench.running.memories]
     if complaints:
-        row = failed(name, "; ".join(complaints))
-    if row["ok"]:
+        rows = [failed(row, name, "; ".join(complaints)) for row in wanted]
+    if all(row["ok"] for row in rows):
         shutil.rmtree(bench.directory)
-    print_row(row, time.monotonic() - began)
-    return row
+    for row in rows:
+        print_row(row, (time.monotonic() - began) / len(rows))
+    return rows
+
+
+def judge(row):
+    least = row.pop("least_ratio", 0)
+    row["ok"] = row["ratio"] >= least
+    if not row["ok"]:
+        row["note"] += f"; FAILED: the ratio must be at least {least}"
 
 
 def print_row(row, seconds):
@@ -112,8 +126,8 @@ def print_row(row, seconds):
           f"{'ok' if row['ok'] else 'FAILED'}  ({seconds:.0f} s)  {row['note']}", flush=True)
 
 
-def failed(name, why):
-    logs = (OUT / name / "logs").relative_to(ROOT)
+def failed(name, module, why):
+    logs = (OUT / module / "logs").relative_to(ROOT)
     return {"name": name, "value": None, "unit": "", "limit": None, "ratio": None,
             "note": f"FAILED: {why} (logs: {logs})", "ok": False}
 
@@ -134,6 +148,11 @@ def commit():
     return done.stdout.strip() or "unknown"
 
 
+def remarks():
+    """By row."""
+    return tomllib.loads((HERE / "remarks.toml").read_text())
+
+
 def results_page(rows):
     lines = [
         "# Results", "",
@@ -147,6 +166,9 @@ def results_page(rows):
         note = row["note"].replace("|", "/").replace("\n", " ")
         lines.append(f"| `{row['name']}` | {shown(row['value'])} | {row['unit']} | {shown(row['limit'])} | "
                      f"{shown(row['ratio'])} | {note} |")
+    known = remarks()
+    lines += [""] * any(row["name"] in known for row in rows)
+    lines += [f"- `{row['name']}`: {known[row['name']]}" for row in rows if row["name"] in known]
     return "\n".join(lines) + "\n"
 
 
@@ -155,15 +177,18 @@ def main():
     parser.add_argument("--only", metavar="NAME", help="one row; bench/RESULTS.md stays as it is")
     parser.add_argument("--bin", default=ROOT / "build" / "release" / "bin", help="where the programs are")
     options = parser.parse_args()
-    modules = load_rows()
-    if options.only:
-        if options.only not in modules:
-            print(f"bench: no row {options.only!r}; there are: {', '.join(modules)}", file=sys.stderr)
-            return 2
-        modules = {options.only: modules[options.only]}
+    modules = load_modules()
+    names = [row for _, rows in modules.values() for row in rows]
+    if options.only and options.only not in names:
+        print(f"bench: no row {options.only!r}; there are: {', '.join(names)}", file=sys.stderr)
+        return 2
     OUT.mkdir(parents=True, exist_ok=True)
     memories = []
-    rows = [run_row(name, module, options.bin, memories) for name, module in modules.items()]
+    rows = []
+    for name, (module, names) in modules.items():
+        wanted = [row for row in names if options.only in (None, row)]
+        if wanted:
+            rows += run_module(name, module, wanted, options.bin, memories)
     rows.append(memory_row(memories))
     print_row(rows[-1], 0)
     all_ok = all(row.pop("ok") for row in rows)

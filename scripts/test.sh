@@ -50,7 +50,7 @@ stage_checks() {
   check words scripts/check_words.py || bad=1
   check trouble scripts/check_trouble.py --strict || bad=1
   check metrics scripts/check_metrics.py || bad=1
-  for test in scripts/*_test.py; do
+  for test in scripts/*_test.py bench/*_test.py; do
     check "$(basename "$test" .py)" python3 "$test" || bad=1
   done
   return $bad

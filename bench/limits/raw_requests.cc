@@ -1,0 +1,151 @@
+// The limit of small reads from another node's RAM: requests and their answers over TCP on loopback, nothing around
+// them.
+//
+//   forebay_limit_raw_requests --memory 268435456 --length 65536 --batch 16 --depth 1 --connections 1 --count 4000
+//
+// A request names places of `length` bytes in a second process's memory; the answer is, for each, 8 bytes (the checksum
+// and the length) and the bytes. One batch is one request on each connection, its places spread over them. With
+// --checksum the bytes are verified: of whole granules the sender knows the checksum, of others it makes it, as Forebay
+// does. Prints one line of JSON; latencies are of batches.
+#include <CLI/CLI.hpp>
+#include <deque>
+#include <optional>
+
+#include "base/random.h"
+#include "limits/raw_server.h"
+
+namespace forebay::bench {
+namespace {
+
+constexpr std::size_t kMostPlaces = 64;
+
+struct Request {
+  std::uint32_t count = 0, length = 0;
+  std::uint64_t places[kMostPlaces] = {};
+};
+struct AnswerHead {
+  std::uint32_t checksum = 0, length = 0;
+};
+
+struct Arguments {
+  std::size_t memory = 256 * kMiB, length = 64 * kKiB, batch = 16, connections = 1;
+  std::uint64_t count = 4'000, warm = 200;  // batches
+  std::size_t depth = 1;                    // batches on their way
+  bool checksum = false, whole = false;
+};
+
+void serve(int fd, const Memory& memory, std::span<const std::uint32_t> checksums, bool checksum) {
+  Request request;
+  AnswerHead heads[kMostPlaces];
+  iovec pieces[2 * kMostPlaces];
+  while (receiveAll(fd, &request, sizeof request)) {
+    for (std::size_t i = 0; i < request.count; ++i) {
+      const std::uint64_t place = request.places[i];
+      std::uint32_t sum = 0;
+      if (checksum)
+        sum = request.length == kGranule ? checksums[place / kGranule] : crc32c(memory.bytes(place, request.length));
+      heads[i] = {.checksum = sum, .length = request.length};
+      pieces[2 * i] = {&heads[i], sizeof heads[i]};
+      pieces[2 * i + 1] = {memory.data() + place, request.length};
+    }
+    if (!sendAll(fd, {pieces, 2 * std::size_t{request.count}})) return;
+  }
+}
+
+class Asker {
+ public:
+  Asker(const Arguments& arguments, const RawServer& server)
+      : arguments_(arguments), server_(server), buffers_(arguments.depth * arguments.batch * arguments.length) {}
+
+  void run() {
+    std::optional<Meter> meter;
+    std::deque<double> sent;
+    std::uint64_t asked = 0;
+    for (std::uint64_t ended = 0; ended < arguments_.warm + arguments_.count; ++ended) {
+      if (ended == arguments_.warm) {
+        meter.emplace(server_.processes());
+        meter->reserve(arguments_.count);
+      }
+      for (; asked < arguments_.warm + arguments_.count && asked - ended < arguments_.depth; ++asked) {
+        sent.push_back(elapsed());
+        ask();
+      }
+      take(ended % arguments_.depth);
+      if (meter) meter->took(elapsed() - sent.front());
+      sent.pop_front();
+    }
+    meter->stop();
+    meter->print(arguments_.count * arguments_.batch * arguments_.length, arguments_.count * arguments_.batch);
+  }
+
+ private:
+  // How many of a batch's places are asked on a connection.
+  std::size_t share(std::size_t connection) const {
+    return arguments_.batch / arguments_.connections + (connection < arguments_.batch % arguments_.connections ? 1 : 0);
+  }
+
+  void ask() {
+    for (std::size_t c = 0; c < arguments_.connections; ++c) {
+      Request request{.count = static_cast<std::uint32_t>(share(c)),
+                      .length = static_cast<std::uint32_t>(arguments_.length)};
+      for (std::size_t i = 0; i < request.count; ++i)
+        request.places[i] = random_.below(arguments_.memory / arguments_.length) * arguments_.length;
+      iovec piece{&request, sizeof request};
+      if (request.count > 0 && !sendAll(server_.sockets()[c], {&piece, 1})) die("the server hung up");
+    }
+  }
+
+  void take(std::size_t buffer) {
+    std::byte* to = buffers_.data() + buffer * arguments_.batch * arguments_.length;
+    for (std::size_t c = 0; c < arguments_.connections; ++c) {
+      const std::size_t step = arguments_.whole ? share(c) : 1;
+      for (std::size_t left = share(c); left > 0; left -= std::min(left, step), to += step * arguments_.length)
+        takeSome(server_.sockets()[c], std::min(left, step), to);
+    }
+  }
+
+  void takeSome(int fd, std::size_t count, std::byte* to) {
+    AnswerHead heads[kMostPlaces];
+    iovec pieces[2 * kMostPlaces];
+    for (std::size_t i = 0; i < count; ++i) {
+      pieces[2 * i] = {&heads[i], sizeof heads[i]};
+      pieces[2 * i + 1] = {to + i * arguments_.length, arguments_.length};
+    }
+    if (!receiveAll(fd, std::span(pieces, 2 * count))) die("the server hung up");
+    for (std::size_t i = 0; arguments_.checksum && i < count; ++i)
+      if (crc32c({to + i * arguments_.length, arguments_.length}) != heads[i].checksum) die("wrong bytes");
+  }
+
+  const Arguments& arguments_;
+  const RawServer& server_;
+  const Memory buffers_;
+  Random random_{1};
+};
+
+int start(int argc, char** argv) {
+  CLI::App app("The limit of small reads from another node's RAM");
+  Arguments arguments;
+  app.add_option("--memory", arguments.memory, "Of the server")
+      ->check(CLI::Range(std::size_t{8} << 20, std::size_t{64} << 30));
+  app.add_option("--length", arguments.length)->check(CLI::Range(512U, 1U << 16));
+  app.add_option("--batch", arguments.batch)->check(CLI::Range(std::size_t{1}, kMostPlaces));
+  app.add_option("--connections", arguments.connections)->check(CLI::Range(1U, 8U));
+  app.add_option("--depth", arguments.depth, "Batches on their way")->check(CLI::Range(1U, 64U));
+  app.add_option("--count", arguments.count, "Batches")->check(CLI::Range(1U, 100'000'000U));
+  app.add_flag("--checksum", arguments.checksum);
+  app.add_flag("--whole", arguments.whole, "Receive a whole answer by one call, not place by place");
+  CLI11_PARSE(app, argc, argv);
+  const RawServer server(arguments.memory, arguments.connections,
+                         [&](int fd, std::size_t, const Memory& memory, std::span<const std::uint32_t> checksums) {
+                           serve(fd, memory, checksums, arguments.checksum);
+                         });
+  Asker(arguments, server).run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace forebay::bench
+
+int main(int argc, char** argv) {
+  return forebay::bench::start(argc, argv);
+}
