@@ -83,6 +83,7 @@ class Loader {
     node.max_requests_per_connection = number(section, "max_requests_per_connection");
     node.max_fills = number(section, "max_fills");
     node.slow_read = section.duration("slow_read");
+    node.peer_silence = section.duration("peer_silence");
   }
 
   static std::uint32_t number(const Section& section, std::string_view key) {

@@ -80,6 +80,7 @@ struct NodeConfig {
   std::uint32_t max_requests_per_connection = 0;
   std::uint32_t max_fills = 0;
   Duration slow_read{0};  // longer ones are logged; 0: none
+  Duration peer_silence = 2s;
 
   std::string cell;
   std::uint64_t map_version = 1;

@@ -91,6 +91,14 @@ Table nodeTable() {
                      "stages, and counted. 0s: none is.",
            .least = 0,
            .most = 3'600 * kSecondNs},
+          {.name = "peer_silence",
+           .type = Type::Duration,
+           .initial = "2s",
+           .effect =
+               "How long another node may send nothing in the middle of an answer, before the next owner is asked "
+               "and fills in its place. Longer where nodes are overloaded for seconds at a time.",
+           .least = kSecondNs / 2,
+           .most = 60 * kSecondNs},
       }};
 }
 

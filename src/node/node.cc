@@ -193,6 +193,8 @@ Status Node::Impl::startServices(const Budget& budget) {
         fmt::format("node {:?} isn't among the cell's members: add a [[cell.member]] of that name", config_.name));
   core::ServerLimits limits;
   limits.fill.max_fetches = config_.max_fills;
+  limits.silence = config_.peer_silence;
+  limits.turn = 5 * config_.peer_silence;
   cell_ = std::make_unique<core::ChunkServer>(self_, std::move(map), limits, systemRandom());
   server_metrics_ = std::make_unique<io::ConnectionMetrics>(metrics_, "server");
   client_metrics_ = std::make_unique<io::ConnectionMetrics>(metrics_, "client");
