@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "client/answers.h"
+#include "reader/owner_calls.h"
 
 namespace forebay::client {
 namespace {
 
-constexpr Duration kTryTimeout = 5s;  // of one node; then another is asked (as nodes do: reader/owner_calls.h)
+constexpr Duration kTryTimeout = 5s;    // of one node; then another is asked (as nodes do: reader/owner_calls.h)
+constexpr Duration kNamedTimeout = 2s;  // of one that was named in an owner's stead
 // An answer holds for each name its plan or an error's text of up to 1 KiB: together within a frame's body.
 constexpr std::size_t kNames = 512, kNameBytes = 256 * kKiB;
 
@@ -23,11 +25,12 @@ void DirectNames::call(core::NodeId node, wire::MessageType type, const Message&
     for (const std::size_t question : asked) said(question, core::Lost{}, &unknown);
     return;
   }
+  const bool named = how(asked.front()).no_fill;
   auto request = std::make_shared<Asked>(Asked{channel, 0});
   requests_.push_back(request);
   const auto self = std::static_pointer_cast<DirectNames>(shared_from_this());
   request->id = channel->call(
-      type, message, std::min(deadline_, io::Reactor::now() + kTryTimeout),
+      type, message, std::min(deadline_, io::Reactor::now() + (named ? kNamedTimeout : kTryTimeout)),
       [self, request, asked = std::move(asked), answered = std::move(answered)](Result<reader::Answer> answer) mutable {
         std::erase(self->requests_, request);
         if (answer) return answered(asked, answer->body);
@@ -66,16 +69,22 @@ core::Slot DirectResolve::slotOf(std::size_t name) const {
 
 void DirectResolve::send(core::NodeId node, std::deque<std::size_t>& waiting) {
   while (!waiting.empty()) {
-    const bool relay = how(waiting.front()).relay;
+    const core::AskNode meant = how(waiting.front());
+    const auto alike = [&](std::size_t name) {
+      const core::AskNode& ask = how(name);
+      return ask.relay == meant.relay && ask.no_fill == meant.no_fill && ask.insist == meant.insist;
+    };
     wire::pb::ResolveRequest request;
     request.set_mount(question_.mount);
     request.set_object_only(question_.options.object_only);
     request.set_revalidate(question_.options.revalidate);
     request.set_fill_up_to(question_.options.fill_up_to);
-    request.set_relay(relay);
+    request.set_relay(meant.relay);
+    reader::sayHow(request, meant);
+    if (question_.options.revalidate) request.set_may_ask(false);
     std::vector<std::size_t> asked;
     for (std::size_t bytes = 0;
-         !waiting.empty() && how(waiting.front()).relay == relay && asked.size() < kNames && bytes < kNameBytes;) {
+         !waiting.empty() && alike(waiting.front()) && asked.size() < kNames && bytes < kNameBytes;) {
       asked.push_back(waiting.front());
       waiting.pop_front();
       request.add_paths(question_.paths[asked.back()]);
@@ -92,6 +101,10 @@ void DirectResolve::send(core::NodeId node, std::deque<std::size_t>& waiting) {
                continue;
              }
              const auto& item = reply->items(static_cast<int>(i));
+             if (const auto event = reader::elsewhere(item)) {
+               said(names[i], *event);
+               continue;
+             }
              if (!item.has_failure()) answers_[names[i]] = attributesOf(item);
              saidOf(names[i], item.has_failure() ? &item.failure() : nullptr);
            }
@@ -122,9 +135,12 @@ void DirectList::send(core::NodeId node, std::deque<std::size_t>& waiting) {
   request.set_raw(question_.options.raw);
   request.set_from_origin(question_.options.from_origin);
   request.set_relay(how(0).relay);
+  reader::sayHow(request, how(0));
+  if (question_.options.from_origin) request.set_may_ask(false);
   call(node, wire::MessageType::ListRequest, request, {0}, [this](std::span<const std::size_t>, Bytes body) {
     auto reply = wire::parse<wire::pb::ListReply>(body);
     if (!reply) return said(0, core::BadBytes{}, &reply.error());
+    if (const auto event = reader::elsewhere(*reply)) return said(0, *event);
     if (!reply->has_failure()) page_ = pageOf(*reply);
     saidOf(0, reply->has_failure() ? &reply->failure() : nullptr);
   });

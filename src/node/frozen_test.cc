@@ -73,8 +73,10 @@ class FrozenTest : public NodeFixture {
   }
   std::vector<std::string> list(const std::string& path) {
     std::optional<Result<NameService::Listed>> listed;
-    loop.in(
-        [&] { names->list(*mount, path, "", 100, false, true, kNever, [&](auto page) { listed = std::move(page); }); });
+    loop.in([&] {
+      names->list(*mount, path, "", {.max = 100, .ask_owner = true}, kNever,
+                  [&](auto page) { listed = std::move(page); });
+    });
     EXPECT_TRUE(loop.until([&] { return listed.has_value(); }));
     std::vector<std::string> keys;
     if (!*listed) return {listed->error().text()};

@@ -9,7 +9,8 @@
 namespace forebay::node {
 namespace {
 
-constexpr Duration kOwnerDeadline = 60s;           // of one question to a directory's owners, whoever waits for it
+constexpr Duration kOwnerDeadline = 60s;  // of one question to a directory's owners, whoever waits for it
+constexpr Duration kComingWait = 1s;      // of one who was sent by an owner, for a page that is on its way here
 constexpr std::size_t kMaxPageBytes = 900 * kKiB;  // of a page's names and versions: a body has at most 1 MiB
 constexpr std::uint32_t kPageNames = 5'000;        // asked of the origin at once: what Azure gives at most
 constexpr std::size_t kIndexSlack = 1'024;
@@ -32,25 +33,53 @@ std::string prefixOf(const std::string& directory) {
 
 }  // namespace
 
-void NameService::list(Mount& mount, std::string path, const std::string& cursor, std::uint32_t max, bool raw,
-                       bool ask_owner, TimePoint deadline, Callback<Listed> done) {
+bool NameService::knownHere(const PageKey& key) {
+  return pages_.peek(io::Reactor::now(), key) || pages_.coming(key);
+}
+
+void NameService::list(Mount& mount, std::string path, const std::string& cursor, const ListOptions& options,
+                       TimePoint deadline, Callback<Listed> done) {
   if (mount.refusal) return done(fail(*mount.refusal));
-  if (!raw && !posixPath(path))
+  if (!options.raw && !posixPath(path))
     return done(fail(Code::NotFound, fmt::format("{:?}: a mount can't hold such a directory", path)));
   auto at = ViewCursor::decode(cursor);
   if (!at) return done(fail(at.error()));
   const PageKey key{mount.id, path, at->origin_next};
-  View view{mount.id, std::move(path), std::move(*at), std::max(1U, max), raw};
-  const auto waiter = page_waiters_.await(
-      deadline, [this, view = std::move(view), done = std::move(done)](Result<PageFound> found) mutable {
+  if (options.no_fetch) {
+    if (!knownHere(key)) return done(Listed{});
+    deadline = std::min(deadline, io::Reactor::now() + kComingWait);
+  }
+  View view{mount.id, std::move(path), std::move(*at), std::max(1U, options.max), options.raw};
+  const auto waiter =
+      page_waiters_.await(deadline, [this, view = std::move(view), asker = options.asker, in_stead = options.no_fetch,
+                                     done = std::move(done)](Result<PageFound> found) mutable {
+        if (in_stead && found) name_in_stead_.add();
         if (found)
-          done(viewed(std::move(view), *found));
+          done(viewedOrOthers(std::move(view), *found, asker));
+        else if (in_stead)
+          done(Listed{});  // a miss, whatever the reason: the asker goes back to the owner
         else
           done(fail(std::move(found.error())));
       });
   auto outcome = pages_.wanted(io::Reactor::now(), waiter, key, false);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
-  deliver(std::move(outcome), nullptr, {.ask_owner = ask_owner, .revalidate = false});
+  deliver(std::move(outcome), nullptr, {.ask_owner = options.ask_owner, .revalidate = false});
+}
+
+NameService::Listed NameService::viewedOrOthers(View view, const PageFound& found, const core::NameAsker& asker) {
+  if (asker.may_ask && owner(mountOf(view.mount), view.path)) {
+    const auto whole = static_cast<std::uint32_t>(std::max<std::size_t>(1, found.page->entries.size()));
+    auto others = othersWhoKnow({.view = core::NameView::Page,
+                                 .mount = view.mount,
+                                 .path = view.path,
+                                 .page = view.cursor.origin_next,
+                                 .until = found.until,
+                                 .part = std::min(view.max, whole),
+                                 .whole = whole},
+                                asker);
+    if (!others.empty()) return {.page = nullptr, .ask = std::move(others)};
+  }
+  return viewed(std::move(view), found);
 }
 
 NameService::Listed NameService::viewed(View view, const PageFound& found) {
@@ -79,7 +108,7 @@ NameService::Listed NameService::viewed(View view, const PageFound& found) {
     next.held = std::move(shown.next.held);
   }
   if (!last) listing->next_cursor = next.encode();
-  return {std::move(listing), found.ttl};
+  return {.page = std::move(listing), .ttl = found.ttl, .ask = {}};
 }
 
 void NameService::fetchPage(const PageKey& key, Source source) {
@@ -123,33 +152,37 @@ void NameService::pageFromOwner(const PageKey& key) {
   request->set_max_entries(kPageNames);
   request->set_raw(true);  // whole pages: each node makes its views of them
   const TimePoint asked = io::Reactor::now();
+  std::function<void(const core::AskNode&)> prepare;
+  if (mount.ttl() > Duration{0}) prepare = [request](const core::AskNode& ask) { reader::sayHow(*request, ask); };
   owners_.ask({.slot = core::slotOfPath(mount.name, key.path),
                .type = wire::MessageType::ListRequest,
-               .message = std::move(request),
+               .message = request,
+               .prepare = std::move(prepare),
                .deadline = asked + kOwnerDeadline,
                .try_timeout = 20s},
-              [this, key, asked](reader::OwnerAnswer answer) {
+              [this, key, asked](reader::OwnerAnswer answer) -> core::WalkEvent {
                 if (const auto* a = std::get_if<reader::Answer>(&answer)) return ownersPage(key, asked, a->body);
                 if (const auto* error = std::get_if<Error>(&answer))
                   pageFetched(key, fail(*error), Duration{0});
                 else
                   pageFromOrigin(key, kPageNames);
-                return reader::Verdict::Taken;
+                return core::Answered{};
               });
 }
 
-reader::Verdict NameService::ownersPage(const PageKey& key, TimePoint asked, Bytes body) {
+core::WalkEvent NameService::ownersPage(const PageKey& key, TimePoint asked, Bytes body) {
   const auto taken = [&](Result<OriginPage> page, Duration ttl) {
     pageFetched(key, std::move(page), ttl);
-    return reader::Verdict::Taken;
+    return core::Answered{};
   };
   auto reply = wire::parse<wire::pb::ListReply>(body);
   if (!reply) return taken(fail(reply.error()), Duration{0});
   if (reply->has_failure()) {
     const Error error = wire::fromMessage(reply->failure());
-    if (error.code == Code::DeadlineExceeded) return reader::Verdict::TooSlow;
+    if (error.code == Code::DeadlineExceeded) return core::TooSlow{};
     return taken(fail(error), Duration{0});
   }
+  if (const auto event = reader::elsewhere(*reply)) return *event;
   const auto next = ViewCursor::decode(reply->next_cursor());
   if (!next || !next->after.empty())
     return taken(fail(Code::Corrupt, "an owner's page of a listing ends in the middle"), Duration{0});

@@ -13,6 +13,7 @@ constexpr int kMaxEmptyPages = 1000;      // an origin that answers empty pages 
 // Of one question to an owner: what its answer holds fits a frame's 1 MiB, with versions of 256 bytes.
 constexpr std::size_t kMaxBatch = 1'024, kMaxAnswerBytes = 400, kMaxBatchBytes = 768 * kKiB;
 constexpr Duration kBatchTimeout = 20s;     // of one node's answer to many names, some of which its origin opens
+constexpr Duration kComingWait = 1s;        // of one who was sent by an owner, for an answer that is on its way here
 constexpr std::size_t kMaxDoubted = 4'096;  // beyond them an owner's old answer is believed for its time
 
 std::size_t sizeOf(const core::Plan& plan) {
@@ -30,12 +31,17 @@ NameService::NameService(Deps deps)
       owners_(deps.reactor, deps.self, deps.cell, deps.channels, deps.seed),
       names_(deps.limits),
       pages_(deps.page_limits),
+      spread_({}, deps.seed),
       name_waiters_(deps.reactor),
       page_waiters_(deps.reactor),
       name_hits_(
           deps.metrics.counter("forebay_name_hits_total", "Questions about names answered from what was known.")),
       name_misses_(
-          deps.metrics.counter("forebay_name_misses_total", "Questions about names that had to be passed on.")) {}
+          deps.metrics.counter("forebay_name_misses_total", "Questions about names that had to be passed on.")),
+      name_asks_(deps.metrics.counter("forebay_name_asks_total",
+                                      "Questions about hot names that were answered with who else knows them.")),
+      name_in_stead_(deps.metrics.counter("forebay_name_in_stead_total",
+                                          "Questions about names answered in their owner's stead.")) {}
 
 bool NameService::owner(const Mount& mount, const std::string& path) const {
   return deps_.cell.map().owners(core::slotOfPath(mount.name, path)).primary() == deps_.self;
@@ -54,14 +60,61 @@ Error busy() {
 
 void NameService::deliver(Names::Outcome outcome, const Error* error, Source source) {
   if (outcome.fetch) fetchName(*outcome.fetch, source);
-  for (auto& found : outcome.found) name_waiters_.tell(found.waiter, Resolved{found.answer, found.ttl});
+  for (auto& found : outcome.found)
+    name_waiters_.tell(found.waiter, Resolved{found.answer, found.ttl, found.until, {}});
   for (auto waiter : outcome.refused) name_waiters_.tell(waiter, fail(error != nullptr ? *error : busy()));
 }
 
 void NameService::deliver(Pages::Outcome outcome, const Error* error, Source source) {
   if (outcome.fetch) fetchPage(*outcome.fetch, source);
-  for (auto& found : outcome.found) page_waiters_.tell(found.waiter, PageFound{found.answer, found.ttl});
+  for (auto& found : outcome.found) page_waiters_.tell(found.waiter, PageFound{found.answer, found.ttl, found.until});
   for (auto waiter : outcome.refused) page_waiters_.tell(waiter, fail(error != nullptr ? *error : busy()));
+}
+
+// ---- hot answers ----
+
+namespace {
+// What turns out not to be known is a miss, whatever the reason: the asker goes back to the owner.
+template <class Callback>
+Callback inStead(Callback done, Counter& count) {
+  return [done = std::move(done), &count](auto found) mutable {
+    using Found = std::remove_cvref_t<decltype(*found)>;
+    if (!found) return done(Found{});
+    count.add();
+    done(std::move(found));
+  };
+}
+}  // namespace
+
+// Also what is on its way here: an owner names those to whom it is just sending.
+bool NameService::knownHere(const NameKey& key) {
+  if (doubted_.contains(key)) return false;
+  takeFromListing(key);
+  return names_.peek(io::Reactor::now(), key) || names_.coming(key);
+}
+
+std::vector<core::NodeId> NameService::othersWhoKnow(const core::NameSpread::Answer& answer,
+                                                     const core::NameAsker& asker) {
+  auto others = spread_.inMyStead(io::Reactor::now(), answer, asker);
+  if (!others.empty()) name_asks_.add();
+  return others;
+}
+
+NameService::Callback<NameService::Resolved> NameService::orOthers(const NameKey& key, core::NameAsker asker,
+                                                                   Callback<Resolved> done) {
+  if (!asker.may_ask || !owner(mountOf(key.mount), key.path)) return done;
+  return [this, key, asker, done = std::move(done)](Result<Resolved> found) mutable {
+    if (found) {
+      found->ask = othersWhoKnow({.view = key.object_only ? core::NameView::Object : core::NameView::Posix,
+                                  .mount = key.mount,
+                                  .path = key.path,
+                                  .page = {},
+                                  .until = found->until},
+                                 asker);
+      if (!found->ask.empty()) found->answer = nullptr;
+    }
+    done(std::move(found));
+  };
 }
 
 // ---- plans ----
@@ -75,13 +128,20 @@ void NameService::resolve(Mount& mount, std::string path, ResolveOptions options
   if (!options.object_only && path.empty()) {
     auto root = std::make_shared<NameAnswer>();
     root->kind = NameAnswer::Kind::Directory;
-    return done(Resolved{std::move(root), mount.ttl()});
+    return done(Resolved{.answer = std::move(root), .ttl = mount.ttl()});
   }
   if (!options.object_only && !posixPath(path))
     return done(fail(Code::NotFound, fmt::format("{:?}: a mount can't hold such a name; the object view can", path)));
-  const auto waiter = name_waiters_.await(deadline, std::move(done));
   const NameKey key{mount.id, options.object_only, std::move(path)};
-  options.revalidate |= doubted_.erase(key) > 0;
+  if (options.no_fetch) {
+    if (!knownHere(key)) return done(Resolved{});
+    deadline = std::min(deadline, io::Reactor::now() + kComingWait);
+    done = inStead(std::move(done), name_in_stead_);
+  } else {
+    if (!options.revalidate) done = orOthers(key, options.asker, std::move(done));
+    options.revalidate |= doubted_.erase(key) > 0;
+  }
+  const auto waiter = name_waiters_.await(deadline, std::move(done));
   if (!options.revalidate) takeFromListing(key);
   auto outcome = names_.wanted(io::Reactor::now(), waiter, key, options.revalidate);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
@@ -214,37 +274,45 @@ void NameService::askOwner(const Group& group, std::vector<NameKey> keys) {
   const TimePoint asked = io::Reactor::now();
   reader::OwnerQuestion question{.slot = core::slotOfPath(mount.name, keys.front().path),
                                  .type = wire::MessageType::ResolveRequest,
-                                 .message = std::move(request),
+                                 .message = request,
                                  .deadline = asked + kOwnerDeadline};
-  if (keys.size() > 1) question.try_timeout = kBatchTimeout;
-  owners_.ask(std::move(question), [this, group, keys = std::move(keys), asked](reader::OwnerAnswer answer) {
-    if (const auto* a = std::get_if<reader::Answer>(&answer)) return ownersNames(group, keys, asked, a->body);
-    const auto* error = std::get_if<Error>(&answer);
-    for (const NameKey& key : keys) {
-      if (keys.size() > 1)  // the first name's owners were asked for all: now each asks its own
-        askOwner(group, {key});
-      else if (error != nullptr)
-        nameFetched(key, fail(*error), Duration{0});
-      else
-        nameFromOrigin(key, group.fill_up_to);
-    }
-    return reader::Verdict::Taken;
-  });
+  if (keys.size() > 1)
+    question.try_timeout = kBatchTimeout;
+  else if (!group.revalidate && mount.ttl() > Duration{0})
+    question.prepare = [request](const core::AskNode& ask) { reader::sayHow(*request, ask); };
+  owners_.ask(std::move(question),
+              [this, group, keys = std::move(keys), asked](reader::OwnerAnswer answer) -> core::WalkEvent {
+                if (const auto* a = std::get_if<reader::Answer>(&answer))
+                  return ownersNames(group, keys, asked, a->body);
+                const auto* error = std::get_if<Error>(&answer);
+                for (const NameKey& key : keys) {
+                  if (keys.size() > 1)  // the first name's owners were asked for all: now each asks its own
+                    askOwner(group, {key});
+                  else if (error != nullptr)
+                    nameFetched(key, fail(*error), Duration{0});
+                  else
+                    nameFromOrigin(key, group.fill_up_to);
+                }
+                return core::Answered{};
+              });
 }
 
-reader::Verdict NameService::ownersNames(const Group& group, const std::vector<NameKey>& keys, TimePoint asked,
+core::WalkEvent NameService::ownersNames(const Group& group, const std::vector<NameKey>& keys, TimePoint asked,
                                          Bytes body) {
   auto reply = wire::parse<wire::pb::ResolveReply>(body);
   if (reply && static_cast<std::size_t>(reply->items_size()) != keys.size())
     reply = fail(Code::Corrupt, "an owner answered another number of names than asked");
   if (!reply) {
     for (const NameKey& key : keys) nameFetched(key, fail(reply.error()), Duration{0});
-    return reader::Verdict::Taken;
+    return core::Answered{};
   }
   const auto late = [](const wire::pb::Resolved& item) {
     return item.has_failure() && wire::fromMessage(item.failure()).code == Code::DeadlineExceeded;
   };
-  if (keys.size() == 1 && late(reply->items(0))) return reader::Verdict::TooSlow;
+  if (keys.size() == 1) {
+    if (late(reply->items(0))) return core::TooSlow{};
+    if (const auto event = reader::elsewhere(reply->items(0))) return *event;
+  }
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto& item = reply->items(static_cast<int>(i));
     if (late(item))
@@ -252,7 +320,7 @@ reader::Verdict NameService::ownersNames(const Group& group, const std::vector<N
     else
       ownersName(keys[i], asked, item);
   }
-  return reader::Verdict::Taken;
+  return core::Answered{};
 }
 
 void NameService::ownersName(const NameKey& key, TimePoint asked, const wire::pb::Resolved& item) {
@@ -264,6 +332,8 @@ void NameService::ownersName(const NameKey& key, TimePoint asked, const wire::pb
     if (error.code != Code::NotFound) return nameFetched(key, fail(error), Duration{0});
     return nameFetched(key, std::move(answer), std::min(ttl, mountOf(key.mount).absentTtl()));
   }
+  if (!item.directory() && !item.has_plan())
+    return nameFetched(key, fail(Code::Corrupt, "an owner's answer about a name has none"), Duration{0});
   answer.kind = item.directory() ? NameAnswer::Kind::Directory : NameAnswer::Kind::Object;
   if (!item.directory()) answer.plan = wire::fromMessage(item.plan());
   nameFetched(key, std::move(answer), ttl);

@@ -4,7 +4,8 @@
 // the answer for as long as the mount's consistency allows, counted from the moment that the origin was asked. A
 // listing's entries are plans too, found in its pages, so reading a directory's files costs no request per name. Pages
 // are kept as the origin gave them, one for all askers, whatever view and how many names they want. While an owner
-// can't be reached an alternate, or the node itself, asks the origin in its place.
+// can't be reached an alternate, or the node itself, asks the origin in its place. An owner whose answer is hot names
+// others who know it (core/name_spread.h); they answer from what they know, for as long as it may be used.
 //
 // Two views of a path. The POSIX view is a mount's: a directory, or an object if no prefix of its name is there. The
 // object view is the CLI's: an object of exactly that name, whatever else there is.
@@ -25,6 +26,7 @@
 
 #include "core/chunk_server.h"
 #include "core/name_cache.h"
+#include "core/name_spread.h"
 #include "core/owner_walk.h"
 #include "io/reactor.h"
 #include "node/directory_view.h"
@@ -55,6 +57,16 @@ struct ResolveOptions {
   // With object_only: an object that has to be asked for at the origin is opened there with so many of its first bytes,
   // which are in the owner's arena when the answer comes (node/opening.h). 0: none.
   std::uint32_t fill_up_to = 0;
+  core::NameAsker asker;
+  bool no_fetch = false;  // this node was named by the owner: what isn't known here, or coming, is a miss
+};
+
+struct ListOptions {
+  std::uint32_t max = 5'000;  // names
+  bool raw = false;           // every name as the origin has it
+  bool ask_owner = false;     // these as in ResolveOptions
+  core::NameAsker asker;
+  bool no_fetch = false;
 };
 
 class NameService {
@@ -62,12 +74,15 @@ class NameService {
   template <class T>
   using Callback = std::move_only_function<void(Result<T>)>;
   struct Resolved {
-    std::shared_ptr<const NameAnswer> answer;
+    std::shared_ptr<const NameAnswer> answer;  // null: `ask` knows it; if that is empty: it isn't known here
     Duration ttl{0};
+    TimePoint until{};
+    std::vector<core::NodeId> ask;
   };
   struct Listed {
-    std::shared_ptr<const Listing> page;
+    std::shared_ptr<const Listing> page;  // null: as above
     Duration ttl{0};
+    std::vector<core::NodeId> ask;
   };
   struct Deps {
     io::Reactor& reactor;
@@ -101,9 +116,9 @@ class NameService {
    private:
     NameService& names_;
   };
-  // `raw`: every name as the origin has it. NotFound if there is no such directory.
-  void list(Mount& mount, std::string path, const std::string& cursor, std::uint32_t max, bool raw, bool ask_owner,
-            TimePoint deadline, Callback<Listed> done);
+  // NotFound if there is no such directory.
+  void list(Mount& mount, std::string path, const std::string& cursor, const ListOptions& options, TimePoint deadline,
+            Callback<Listed> done);
 
   // What is known of that name is wrong, here and perhaps at its owner: the next to ask gets it from the origin.
   void forget(core::MountId mount, const std::string& path);
@@ -139,6 +154,7 @@ class NameService {
   struct PageFound {
     std::shared_ptr<const OriginPage> page;
     Duration ttl{0};
+    TimePoint until{};
   };
   struct ListedEntry {
     PageKey page;
@@ -164,6 +180,10 @@ class NameService {
   };
   void deliver(Names::Outcome outcome, const Error* error, Source source);
   void deliver(Pages::Outcome outcome, const Error* error, Source source);
+  bool knownHere(const NameKey& key);
+  bool knownHere(const PageKey& key);
+  Callback<Resolved> orOthers(const NameKey& key, core::NameAsker asker, Callback<Resolved> done);
+  std::vector<core::NodeId> othersWhoKnow(const core::NameSpread::Answer& answer, const core::NameAsker& asker);
 
   struct OriginLookup;
   void fetchName(const NameKey& key, Source source);
@@ -173,7 +193,7 @@ class NameService {
   void nameFromOwner(const NameKey& key, Source source);
   void askOwners();
   void askOwner(const Group& group, std::vector<NameKey> keys);
-  reader::Verdict ownersNames(const Group& group, const std::vector<NameKey>& keys, TimePoint asked, Bytes body);
+  core::WalkEvent ownersNames(const Group& group, const std::vector<NameKey>& keys, TimePoint asked, Bytes body);
   void ownersName(const NameKey& key, TimePoint asked, const wire::pb::Resolved& item);
   void nameFetched(const NameKey& key, Result<NameAnswer> answer, Duration ttl);
 
@@ -181,7 +201,7 @@ class NameService {
   void pageFromOrigin(const PageKey& key, std::uint32_t max);
   void originPage(const PageKey& key, TimePoint asked, std::uint32_t max, origin::ListPage page);
   void pageFromOwner(const PageKey& key);
-  reader::Verdict ownersPage(const PageKey& key, TimePoint asked, Bytes body);
+  core::WalkEvent ownersPage(const PageKey& key, TimePoint asked, Bytes body);
   void pageFetched(const PageKey& key, Result<OriginPage> page, Duration ttl);
   struct View {  // what one asker wants of a page
     core::MountId mount;
@@ -191,6 +211,7 @@ class NameService {
     bool raw;
   };
   Listed viewed(View view, const PageFound& found);
+  Listed viewedOrOthers(View view, const PageFound& found, const core::NameAsker& asker);
   void indexPage(const PageKey& key, const OriginPage& page);
   std::optional<ListedEntry> listed(core::MountId mount, const std::string& path);
   void takeFromListing(const NameKey& key);
@@ -211,10 +232,13 @@ class NameService {
   int batches_ = 0;  // that are open
   std::map<Group, std::vector<NameKey>> to_ask_;
   std::set<NameKey> doubted_;  // forgotten, and not asked for since; at most kMaxDoubted
+  core::NameSpread spread_;
   NameWaiters<Resolved> name_waiters_;
   NameWaiters<PageFound> page_waiters_;
   Counter& name_hits_;
   Counter& name_misses_;
+  Counter& name_asks_;
+  Counter& name_in_stead_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -39,7 +39,7 @@ class NamesTest : public NodeFixture {
                                    bool raw = false) {
     std::optional<Result<NameService::Listed>> page;
     loop.in([&] {
-      names->list(*mount, path, std::move(cursor), max, raw, false, kNever,
+      names->list(*mount, path, std::move(cursor), {.max = max, .raw = raw}, kNever,
                   [&](Result<NameService::Listed> listed) { page = std::move(listed); });
     });
     EXPECT_TRUE(loop.until([&] { return page.has_value(); }));

@@ -23,11 +23,18 @@ Error absent(const std::string& path) {
   return {Code::NotFound, path + ": nothing of that name", 0};
 }
 
+// The answer is elsewhere: with those who are named, or not with this node.
+void fillElsewhere(auto& to, const std::vector<core::NodeId>& ask) {
+  to.set_miss(ask.empty());
+  for (const core::NodeId node : ask) to.add_ask(node);
+}
+
 void fill(wire::pb::Resolved& to, const Result<NameService::Resolved>& from) {
   if (!from) {
     *to.mutable_failure() = wire::toMessage(from.error());
     return;
   }
+  if (from->answer == nullptr) return fillElsewhere(to, from->ask);
   to.set_ttl_ms(milliseconds(from->ttl));
   switch (from->answer->kind) {
     case NameAnswer::Kind::Absent:
@@ -45,6 +52,7 @@ void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
     *to.mutable_failure() = wire::toMessage(from.error());
     return;
   }
+  if (from->page == nullptr) return fillElsewhere(to, from->ask);
   to.set_ttl_ms(milliseconds(from->ttl));
   to.set_next_cursor(from->page->next_cursor);
   to.set_hidden(from->page->hidden);
@@ -63,6 +71,12 @@ void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
 TimePoint answerBy(const io::Request& request) {
   if (!request.from.asksOwners() || request.deadline == kNever) return request.deadline;
   return request.deadline - std::min<Duration>(500ms, (request.deadline - request.arrived) / 4);
+}
+
+core::NameAsker askerOf(const io::Request& request, const auto& message) {
+  return {.node = request.from.peer ? request.from.node_id : core::kNoNode,
+          .may_ask = message.may_ask() && !message.no_fetch() && !message.relay(),
+          .insist = message.insist()};
 }
 
 Error tooMany() {
@@ -188,7 +202,9 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
   const ResolveOptions options{.object_only = message.object_only(),
                                .revalidate = message.revalidate(),
                                .ask_owner = message.relay() || !request.from.asksOwners(),
-                               .fill_up_to = std::min(message.fill_up_to(), Openings::kMaxBytes)};
+                               .fill_up_to = std::min(message.fill_up_to(), Openings::kMaxBytes),
+                               .asker = askerOf(request, message),
+                               .no_fetch = message.no_fetch()};
   if (resolving->open == 0) {
     (void)reply.send(wire::MessageType::ResolveReply, resolving->message);
     return {};
@@ -220,9 +236,13 @@ Status Requests::list(const io::Request& request, Bytes body, io::Reply& reply) 
     listOrigin(*mount, message, answerBy(request), std::move(reply));
     return {};
   }
-  const std::uint32_t max = message.max_entries() == 0 ? kDefaultPage : std::min(message.max_entries(), kMaxPage);
-  const bool ask_owner = message.relay() || !request.from.asksOwners();
-  deps_.names.list(*mount, message.path(), message.cursor(), max, message.raw(), ask_owner, answerBy(request),
+  const ListOptions options{
+      .max = message.max_entries() == 0 ? kDefaultPage : std::min(message.max_entries(), kMaxPage),
+      .raw = message.raw(),
+      .ask_owner = message.relay() || !request.from.asksOwners(),
+      .asker = askerOf(request, message),
+      .no_fetch = message.no_fetch()};
+  deps_.names.list(*mount, message.path(), message.cursor(), options, answerBy(request),
                    [reply = std::move(reply)](Result<NameService::Listed> listed) mutable {
                      wire::pb::ListReply answer;
                      fill(answer, listed);

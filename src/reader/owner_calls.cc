@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace forebay::reader {
+namespace {
+
+constexpr Duration kNamedTimeout = 2s;  // of a node that was named in an owner's stead: it answers from what it knows
+
+}  // namespace
 
 core::WalkEvent walkEventOf(const Error& error) {
   switch (error.code) {
@@ -34,7 +39,7 @@ void OwnerCalls::follow(const std::shared_ptr<Open>& open, const core::WalkActio
   std::visit(Overloaded{
                  [](const core::Nothing&) {},
                  [](const core::Finished&) {},
-                 [&](const core::AskNode& a) { send(open, a.node); },
+                 [&](const core::AskNode& a) { send(open, a); },
                  // Names need no map: whoever is asked answers. The wait gives the newer one time to come.
                  [&](const core::PullMap& a) { wait(open, a.until); },
                  [&](const core::WaitUntil& a) { wait(open, a.until); },
@@ -50,19 +55,20 @@ void OwnerCalls::wait(const std::shared_ptr<Open>& open, TimePoint until) {
   });
 }
 
-void OwnerCalls::send(const std::shared_ptr<Open>& open, core::NodeId node) {
-  Channel* channel = channels_.to(node, cell_.map());
+void OwnerCalls::send(const std::shared_ptr<Open>& open, const core::AskNode& ask) {
+  Channel* channel = channels_.to(ask.node, cell_.map());
   if (channel == nullptr) return step(open, core::Lost{});
-  const TimePoint deadline = std::min(open->question.deadline, io::Reactor::now() + open->question.try_timeout);
+  if (open->question.prepare) open->question.prepare(ask);
+  const Duration patience =
+      ask.no_fill ? std::min(open->question.try_timeout, kNamedTimeout) : open->question.try_timeout;
+  const TimePoint deadline = std::min(open->question.deadline, io::Reactor::now() + patience);
   channel->call(
       open->question.type, *open->question.message, deadline,
       [this, alive = std::weak_ptr(alive_), open](Result<Answer> answer) {
         if (alive.expired()) return;
         if (!answer) return step(open, walkEventOf(answer.error()));
-        const Verdict verdict = open->done(*answer);
-        if (alive.expired()) return;
-        if (verdict == Verdict::TooSlow) return step(open, core::TooSlow{});
-        step(open, core::Answered{});
+        const core::WalkEvent event = open->done(*answer);
+        if (!alive.expired()) step(open, event);
       },
       cell_.map().version());
 }

@@ -17,6 +17,7 @@ constexpr std::size_t kMaxCursor = 4'096;  // origins' markers are names, plus l
 constexpr int kMaxMembers = 5'000;         // of a cell
 constexpr int kMaxPathsPerResolve = 4'096;
 constexpr int kMaxEntriesPerPage = 65'536;
+constexpr int kMaxAsk = static_cast<int>(kMaxReadPeers);  // nodes that are named in an owner's stead
 constexpr int kMaxOptions = 64;
 constexpr std::size_t kMaxOptionText = 8'192;  // a SAS or a session token is about 2 KiB
 
@@ -98,8 +99,10 @@ Status validate(const pb::ResolveRequest& m) {
 
 Status validate(const pb::ResolveReply& m) {
   TRY(fewEnough("answers", m.items_size(), kMaxPathsPerResolve));
-  for (const pb::Resolved& item : m.items())
+  for (const pb::Resolved& item : m.items()) {
+    TRY(fewEnough("nodes to ask", item.ask_size(), kMaxAsk));
     if (!item.has_failure() && item.has_plan()) TRY(validate(item.plan()));
+  }
   return {};
 }
 
@@ -111,6 +114,7 @@ Status validate(const pb::ListRequest& m) {
 
 Status validate(const pb::ListReply& m) {
   TRY(fewEnough("entries", m.entries_size(), kMaxEntriesPerPage));
+  TRY(fewEnough("nodes to ask", m.ask_size(), kMaxAsk));
   TRY(shortEnough("a cursor", m.next_cursor(), kMaxCursor));
   for (const pb::Entry& entry : m.entries()) {
     TRY(shortEnough("a name", entry.name(), kMaxPath));

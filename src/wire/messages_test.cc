@@ -48,6 +48,26 @@ TEST(Messages, carryErrors) {
   EXPECT_EQ(fromMessage(odd).code, Code::Internal) << "a failure can't be Ok";
 }
 
+TEST(Messages, sayWhoElseKnowsANameOrAPage) {
+  pb::ResolveReply names;
+  for (const core::NodeId node : {7U, 0xffffffffU}) names.add_items()->add_ask(node);
+  names.add_items()->set_miss(true);
+  const auto back = there(names);
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(back->items(0).ask(0), 7U);
+  EXPECT_EQ(back->items(1).ask(0), 0xffffffffU);
+  EXPECT_FALSE(back->items(1).miss());
+  EXPECT_TRUE(back->items(2).miss());
+
+  pb::ListReply page;
+  for (std::size_t i = 0; i < kMaxReadPeers; ++i) page.add_ask(1);
+  EXPECT_EQ(there(page)->ask_size(), static_cast<int>(kMaxReadPeers));
+  page.add_ask(1);
+  EXPECT_FALSE(there(page)) << "more than anybody names";
+  for (std::size_t i = 0; i <= kMaxReadPeers; ++i) names.mutable_items(2)->add_ask(1);
+  EXPECT_FALSE(there(names));
+}
+
 TEST(Messages, thatAreNoneAreRefused) {
   EXPECT_EQ(parse<pb::Hello>(bytesOf("\xff\xff\xff")).error().code, Code::InvalidArgument);
 }
