@@ -155,6 +155,14 @@ class CellTest : public testing::Test {
     return sum;
   }
 
+  // Of all nodes together: one that counts for the whole node.
+  std::uint64_t counted(const char* counter) {
+    std::uint64_t sum = 0;
+    for (auto& running : nodes)
+      if (running.node) sum += running.node->metrics().counter(counter, "").value();
+    return sum;
+  }
+
   fs::path dir;
   std::vector<std::uint16_t> ports;
   std::vector<std::string> texts;

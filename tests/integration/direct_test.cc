@@ -89,6 +89,45 @@ TEST_F(DirectTest, namesListingsAndBytesComeFromTheirOwners) {
   EXPECT_EQ(status.peer_bytes(), 0U);
 }
 
+TEST_F(DirectTest, hotNamesComeFromNodesThatTheirOwnersName) {
+  write("dir/f", "text");
+  startCell(4);
+  connect({address(0)});
+  const char* const name = "d/dir/f";
+  forebay_attributes attributes = {};
+  attributes.size = sizeof attributes;
+  const auto bytes = [&] {
+    EXPECT_EQ(forebay_stat(library, &name, 1, &attributes, nullptr, &error), FOREBAY_OK) << error.message;
+    return attributes.bytes;
+  };
+  const auto names = [&] {
+    forebay_page* page = nullptr;
+    EXPECT_EQ(forebay_list(library, "d/dir", "", 0, &page, nullptr, &error), FOREBAY_OK) << error.message;
+    const std::size_t count = page == nullptr ? 0 : forebay_page_count(page);
+    forebay_page_free(page);
+    return count;
+  };
+  // Nodes know them; clients are named to nobody. A plan is hot when very many have asked for it.
+  for (std::size_t i = 0; i < nodes.size(); ++i) ASSERT_TRUE(stat(i, "dir/f"));
+  EXPECT_EQ(counted("forebay_name_in_stead_total"), 0U);
+  for (int i = 0; i < 70; ++i) ASSERT_EQ(bytes(), 4U);
+  EXPECT_GE(counted("forebay_name_in_stead_total"), 5U);
+
+  for (std::size_t i = 0; i < nodes.size(); ++i) ASSERT_TRUE(list(i, "dir"));
+  const std::uint64_t before = counted("forebay_name_in_stead_total");
+  EXPECT_EQ(names(), 1U);
+  EXPECT_EQ(counted("forebay_name_in_stead_total"), before + 1);
+  EXPECT_EQ(cellStatus().origin_lists(), 2U) << "of the directory, and below the name";
+
+  // What all have forgotten nobody is named for: the client sees what is there now.
+  write("dir/f", "longer");
+  write("dir/g", "");
+  ASSERT_TRUE(client::wait<wire::pb::RefreshReply>(
+      [&](auto done) { nodes[0].client->refresh("d", std::vector<std::string>{"dir"}, deadline(), std::move(done)); }));
+  EXPECT_EQ(bytes(), 6U);
+  EXPECT_EQ(names(), 2U);
+}
+
 TEST_F(DirectTest, aBatchIsOneRequestForEachHolder) {
   constexpr int kObjects = 600;
   for (int i = 0; i < kObjects; ++i) write("many/" + std::to_string(i), "text " + std::to_string(i));
