@@ -1,5 +1,7 @@
 #include "core/name_spread.h"
 
+#include <array>
+#include <cstring>
 #include <string>
 
 #include "base/hash.h"

@@ -11,6 +11,7 @@
 // Pure: no clock, no I/O. One thread at a time. Bounded by its limits: a few MiB.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 

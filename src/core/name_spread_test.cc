@@ -1,5 +1,6 @@
 #include "core/name_spread.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 namespace forebay::core {
