@@ -264,8 +264,9 @@ TEST_F(NamesTest, anOpenedObjectIsInTheArenaAndCostOneRequest) {
     EXPECT_EQ(got, text);
     ASSERT_EQ(view->granules(), 2U);
     for (std::uint32_t i = 0; i < 2; ++i) {
-      crc = crc32c(bytesOf(text).subspan(i * core::kGranule,
-                                         std::min<std::size_t>(core::kGranule, 100'000 - i * core::kGranule)));
+      crc = crc32c(
+          bytesOf(text).subspan(std::size_t{i} * core::kGranule,
+                                std::min<std::size_t>(core::kGranule, 100'000 - std::size_t{i} * core::kGranule)));
       EXPECT_EQ(view->crc(i), crc);
     }
   });

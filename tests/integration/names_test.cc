@@ -33,7 +33,7 @@ TEST_F(NamesInACell, aLargeDirectorysPagesAreGivenByThoseWhoHaveThem) {
   constexpr std::size_t kNodes = 8, kNames = 11'000, kPages = 3;
   for (std::size_t i = 0; i < kNames; ++i) write("many/" + std::to_string(100'000 + i), "");
   startCell(kNodes);
-  const auto namesAt = [&](std::size_t node) {
+  const auto names_at = [&](std::size_t node) {
     std::vector<std::string> names;
     std::string cursor;
     do {
@@ -47,7 +47,7 @@ TEST_F(NamesInACell, aLargeDirectorysPagesAreGivenByThoseWhoHaveThem) {
   };
   std::vector<std::vector<std::string>> seen(kNodes - 1);
   std::vector<std::thread> threads;
-  for (std::size_t i = 0; i + 1 < kNodes; ++i) threads.emplace_back([&, i] { seen[i] = namesAt(i); });
+  for (std::size_t i = 0; i + 1 < kNodes; ++i) threads.emplace_back([&, i] { seen[i] = names_at(i); });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(seen[0].size(), kNames);
   for (const auto& names : seen) EXPECT_TRUE(names == seen[0]);
@@ -58,7 +58,7 @@ TEST_F(NamesInACell, aLargeDirectorysPagesAreGivenByThoseWhoHaveThem) {
 
   // Nodes that have left aren't missed, whoever they were.
   for (const std::size_t gone : {0, 1, 2}) stopNode(gone);
-  EXPECT_TRUE(namesAt(kNodes - 1) == seen[0]);
+  EXPECT_TRUE(names_at(kNodes - 1) == seen[0]);
 }
 
 }  // namespace
