@@ -11,10 +11,11 @@
 namespace forebay::io {
 namespace {
 
-constexpr std::size_t kIovecs = 128;             // of one sendmsg: dozens of frames
+constexpr std::size_t kIovecs = 256;             // of one sendmsg: dozens of frames, or many small objects of one
 constexpr std::size_t kBytesPerSend = 2 * kMiB;  // more than a socket's buffer takes at once
 constexpr int kSendsPerRound = 8;                // then other connections of the loop get their turn
 constexpr std::size_t kKeptBuffer = 64 * kKiB;   // a larger buffer is given back after use
+constexpr std::size_t kKeptPieces = 64;          // of a frame's bulk: the same
 constexpr Duration kDrainTimeout = 1s;           // for the other side to read our last words and hang up
 
 }  // namespace
@@ -253,18 +254,16 @@ std::size_t Connection::gather(iovec* to, std::size_t max) const {
     to[n++] = {.iov_base = const_cast<std::byte*>(piece.data()), .iov_len = piece.size()};
     bytes += piece.size();
   };
-  for (std::size_t i = 0; i < queue_count_ && bytes < kBytesPerSend; ++i) {
+  for (std::size_t i = 0; i < queue_count_ && n < max && bytes < kBytesPerSend; ++i) {
     const Outgoing& frame = queue_[(queue_head_ + i) & (queue_.size() - 1)];
-    if (n + 1 + frame.bulk.size() > max) break;
     add(frame.head);
-    for (const Bytes piece : frame.bulk) add(piece);
+    for (auto piece = frame.bulk.begin(); piece != frame.bulk.end() && n < max; ++piece) add(*piece);
   }
   return n;
 }
 
 Status Connection::flush() {
   iovec pieces[kIovecs];
-  static_assert(kIovecs > kMaxBulkPieces);
   for (int round = 0; round < kSendsPerRound && queue_count_ > 0; ++round) {
     msghdr message{};
     message.msg_iov = pieces;
@@ -298,6 +297,7 @@ void Connection::sent(std::size_t bytes) {
     head_sent_ -= frame.bytes;
     if (frame.head.capacity() > kKeptBuffer) frame.head = {};
     frame.bulk.clear();
+    if (frame.bulk.capacity() > kKeptPieces) frame.bulk = {};
     const std::shared_ptr<const void> keep = std::move(frame.keep);  // let go of last: it may run code of others
     queue_head_ = (queue_head_ + 1) & (queue_.size() - 1);
     --queue_count_;

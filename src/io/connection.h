@@ -96,6 +96,14 @@ struct ConnectionOptions {
   std::optional<Error> refusal;          // accepting: what the other side is told in place of a welcome
 };
 
+// Checks bulk that isn't a ReadData's while it arrives.
+class BulkCheck {
+ public:
+  virtual ~BulkCheck() = default;
+  virtual void feed(Bytes bytes) = 0;  // the next ones
+  virtual bool intact() const = 0;
+};
+
 // Where a frame's bulk goes. The connection reuses it: fill it in, keep no reference.
 class BulkTarget {
  public:
@@ -103,11 +111,15 @@ class BulkTarget {
   void add(MutableBytes room) {
     if (!room.empty()) rooms_.push_back(room);
   }
+  // So many bytes are dropped before the next room. What a check is fed of them is other bytes.
+  void drop(std::size_t bytes);
   // Verify it as this ReadData says. Without it bulk isn't verified.
   void verify(const wire::ReadDataView& view) {
     verifier_.start(view);
     verified_ = true;
   }
+  // `check` must stay until bulkArrived(), discardBulk() or the connection's end.
+  void verify(BulkCheck& check) { check_ = &check; }
 
  private:
   friend class Connection;
@@ -115,11 +127,18 @@ class BulkTarget {
     rooms_.clear();
     room_ = filled_ = 0;
     verified_ = false;
+    check_ = nullptr;
   }
+  void feed(Bytes bytes) {
+    if (verified_) verifier_.feed(bytes);
+    if (check_ != nullptr) check_->feed(bytes);
+  }
+  bool intact() const { return (!verified_ || verifier_.intact()) && (check_ == nullptr || check_->intact()); }
   std::vector<MutableBytes> rooms_;
   std::size_t room_ = 0, filled_ = 0;  // the room that is being filled, and how much of it is
   wire::PieceVerifier verifier_;
   bool verified_ = false;
+  BulkCheck* check_ = nullptr;
 };
 
 class ConnectionHandler {
@@ -161,7 +180,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // because its peer asks and doesn't read.
   Status sendAnyway(wire::FrameHeader header, Bytes body);
 
-  static constexpr std::size_t kMaxBulkPieces = 64;  // 4 MiB in granules
+  static constexpr std::size_t kMaxBulkPieces = 1'088;  // 4 MiB in granules, or a thousand small objects
 
   bool open() const { return state_ == State::Open && !failing_; }
   bool full() const;    // send() would answer Busy now

@@ -19,7 +19,7 @@ constexpr std::size_t kStaging = 16 * kKiB;
 constexpr std::size_t kReadAhead = 512;         // behind bulk: the next header and body, and little bulk to copy
 constexpr std::size_t kPortion = 256 * kKiB;    // fits the L2 cache with room to spare
 constexpr int kReceivesPerRound = 16;           // 4 MiB of bulk; then other connections of the loop get their turn
-constexpr std::size_t kRooms = 64;              // of one readv
+constexpr std::size_t kRooms = 256;             // of one readv
 constexpr std::size_t kKeptBuffer = 64 * kKiB;  // a larger body's memory is given back after use
 
 // Where bulk goes that nobody wants. Its content is never looked at.
@@ -30,6 +30,13 @@ MutableBytes scratch() {
 }
 
 }  // namespace
+
+void BulkTarget::drop(std::size_t bytes) {
+  for (const MutableBytes nowhere = scratch(); bytes > 0;) {
+    add(nowhere.first(std::min(bytes, nowhere.size())));
+    bytes -= rooms_.back().size();
+  }
+}
 
 void Connection::pauseReading() {
   if (paused_ || state_ == State::Draining) return;
@@ -191,7 +198,7 @@ bool Connection::parseBulk() {
   }
   if (bulk_have_ < header_.bulk_length) return false;
   receiving_ = Receiving::Header;
-  const bool intact = !target_.verified_ || target_.verifier_.intact();
+  const bool intact = target_.intact();
   if (!intact && options_.metrics != nullptr) options_.metrics->corrupt_bulk.add();
   target_.reset();
   handler_->bulkArrived(header_, body_, intact);
@@ -220,7 +227,7 @@ void Connection::bulkReceived(std::size_t bytes) {
   while (bytes > 0 && target_.room_ < target_.rooms_.size()) {
     const MutableBytes room = target_.rooms_[target_.room_].subspan(target_.filled_);
     const std::size_t take = std::min(room.size(), bytes);
-    if (target_.verified_) target_.verifier_.feed(room.first(take));
+    target_.feed(room.first(take));
     bytes -= take;
     target_.filled_ += take;
     if (target_.filled_ < target_.rooms_[target_.room_].size()) continue;
@@ -228,7 +235,7 @@ void Connection::bulkReceived(std::size_t bytes) {
     ++target_.room_;
   }
   // The rest went nowhere; a piece that was kept in part is still known by all of its bytes.
-  if (bytes > 0 && target_.verified_) target_.verifier_.feed(scratch().first(bytes));
+  if (bytes > 0) target_.feed(scratch().first(bytes));
 }
 
 // While our last words are on their way: what the other side still says isn't heard.

@@ -282,6 +282,30 @@ TEST_F(BulkTest, goesFromTheSendersMemoryIntoTheReceivers) {
   });
 }
 
+TEST_F(BulkTest, goesInAThousandPiecesToo) {
+  open();
+  expectBulk();
+  loop.in([&] {
+    std::vector<Bytes> pieces;
+    Bytes left = bulk;
+    while (pieces.size() < Connection::kMaxBulkPieces - 1) {
+      pieces.push_back(left.first(pieces.size() % 700 + 1));
+      left = left.subspan(pieces.back().size());
+    }
+    pieces.push_back(left);
+    EXPECT_TRUE(server.connection->send(headerOf(wire::MessageType::ReadData, 1), body(), pieces));
+    sendBulk(2);
+    pieces.emplace_back();
+    EXPECT_EQ(server.connection->send(headerOf(wire::MessageType::ReadData, 3), body(), pieces).error().code,
+              Code::InvalidArgument);
+  });
+  ASSERT_TRUE(loop.until([&] { return client.ids.size() == 2; }));
+  loop.in([&] {
+    EXPECT_EQ(into, bulk);
+    EXPECT_THAT(client.intact, testing::ElementsAre(true, true));
+  });
+}
+
 TEST_F(BulkTest, thatDoesNotMatchFailsItsFrameAndNotTheConnection) {
   open();
   expectBulk();

@@ -75,6 +75,13 @@ Status Reply::send(wire::MessageType type, const google::protobuf::MessageLite& 
   return session->finish(slot_, type, message);
 }
 
+Status Reply::send(wire::MessageType type, const google::protobuf::MessageLite& message, std::span<const Bytes> bulk,
+                   std::shared_ptr<const void> keep) {
+  const auto session = this->session();
+  if (!session) return clientLeft();
+  return session->finishWithBulk(slot_, type, message, bulk, std::move(keep));
+}
+
 Status Reply::fail(const Error& error) {
   return send(wire::MessageType::Failure, wire::toMessage(error));
 }
@@ -135,6 +142,17 @@ Status ServerSession::finish(std::uint32_t slot, wire::MessageType type, const g
   if (scratch_.capacity() > kKeptBuffer) scratch_ = {};
   pauseWhenBehind();
   return sent;
+}
+
+Status ServerSession::finishWithBulk(std::uint32_t slot, wire::MessageType type,
+                                     const google::protobuf::MessageLite& message, std::span<const Bytes> bulk,
+                                     std::shared_ptr<const void> keep) {
+  TRY(wire::serialize(message, scratch_));
+  TRY(connection_->send(answerTo(slots_[slot].request_id, type), scratch_, bulk, std::move(keep)));
+  const Task dropped = release(slot);
+  if (scratch_.capacity() > kKeptBuffer) scratch_ = {};
+  pauseWhenBehind();
+  return {};
 }
 
 Status ServerSession::data(std::uint32_t slot, const wire::ReadData& data, const wire::ReadDataLists& lists,

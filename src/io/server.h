@@ -62,6 +62,10 @@ class Reply {
 
   // The whole answer, for every request but Read. Ends the request. Cancelled: the client has left, which is no error.
   Status send(wire::MessageType type, const google::protobuf::MessageLite& message);
+  // The same with bulk, which is not copied: `keep` holds it until it is in the socket. Busy: nothing was sent, because
+  // the connection's queue is full, and the request is still open. So it is after InvalidArgument: no frame holds that.
+  Status send(wire::MessageType type, const google::protobuf::MessageLite& message, std::span<const Bytes> bulk,
+              std::shared_ptr<const void> keep);
   // Ends any request, also a Read whose frames were partly sent.
   Status fail(const Error& error);
 

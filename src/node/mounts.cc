@@ -39,6 +39,8 @@ MountMetrics::MountMetrics(Metrics& m, std::string_view mount)
                      of(mount))),
       copies(
           m.counter("forebay_copies_total", "Copies that other nodes made of chunks that this node owns.", of(mount))),
+      sent_with_plans(m.counter("forebay_sent_with_plans_total",
+                                "Small objects whose bytes went with the answer about their names.", of(mount))),
       hedges(m.counter("forebay_hedges_total", "Fetches that left a slow owner for a node that should have a copy.",
                        of(mount))),
       hidden_names(m.counter("forebay_hidden_names_total", "Names in listings that a mount can't show.", of(mount))),

@@ -36,11 +36,12 @@ struct MountMetrics {
   Counter& requests;      // ranges asked for
   Counter& hits;          // of those: wholly in the arena
   Counter& misses;
-  Counter& peer_bytes;    // received from other nodes
-  Counter& direct_bytes;  // of those: from the owner that was asked first
-  Counter& asks;          // ranges that were answered with who else has them
-  Counter& copies;        // that other nodes made of chunks of this one
-  Counter& hedges;        // to holders of copies, because an owner was slow
+  Counter& peer_bytes;       // received from other nodes
+  Counter& direct_bytes;     // of those: from the owner that was asked first
+  Counter& asks;             // ranges that were answered with who else has them
+  Counter& copies;           // that other nodes made of chunks of this one
+  Counter& sent_with_plans;  // objects whose bytes went with the answer about their names
+  Counter& hedges;           // to holders of copies, because an owner was slow
   Counter& hidden_names;
   Counter& slow_reads;
   Histogram& read_time;  // from a range's arrival to its last byte handed to the socket

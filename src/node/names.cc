@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "node/plan_bytes.h"
 #include "wire/messages.h"
 
 namespace forebay::node {
@@ -271,6 +272,7 @@ void NameService::askOwner(const Group& group, std::vector<NameKey> keys) {
   request->set_object_only(group.object_only);
   request->set_revalidate(group.revalidate);
   request->set_fill_up_to(group.fill_up_to);
+  if (deps_.arena != nullptr) request->set_bytes_up_to(group.fill_up_to);
   const TimePoint asked = io::Reactor::now();
   reader::OwnerQuestion question{.slot = core::slotOfPath(mount.name, keys.front().path),
                                  .type = wire::MessageType::ResolveRequest,
@@ -280,10 +282,15 @@ void NameService::askOwner(const Group& group, std::vector<NameKey> keys) {
     question.try_timeout = kBatchTimeout;
   else if (!group.revalidate && mount.ttl() > Duration{0})
     question.prepare = [request](const core::AskNode& ask) { reader::sayHow(*request, ask); };
+  std::shared_ptr<ArrivingPlanBytes> bytes;
+  if (group.fill_up_to > 0 && deps_.arena != nullptr)
+    question.bulk = bytes = std::make_shared<ArrivingPlanBytes>(*deps_.arena, deps_.cell, mountOf(group.mount));
   owners_.ask(std::move(question),
-              [this, group, keys = std::move(keys), asked](reader::OwnerAnswer answer) -> core::WalkEvent {
-                if (const auto* a = std::get_if<reader::Answer>(&answer))
+              [this, group, keys = std::move(keys), asked, bytes](reader::OwnerAnswer answer) -> core::WalkEvent {
+                if (const auto* a = std::get_if<reader::Answer>(&answer)) {
+                  if (bytes) bytes->take(a->from == group.owner);
                   return ownersNames(group, keys, asked, a->body);
+                }
                 const auto* error = std::get_if<Error>(&answer);
                 for (const NameKey& key : keys) {
                   if (keys.size() > 1)  // the first name's owners were asked for all: now each asks its own

@@ -94,7 +94,8 @@ class NameService {
     core::NameCacheLimits limits;       // of plans
     core::NameCacheLimits page_limits;  // of listings' pages
     std::uint64_t seed;
-    Openings* openings = nullptr;  // null: objects are looked up, never opened
+    Openings* openings = nullptr;   // null: objects are looked up, never opened
+    store::Arena* arena = nullptr;  // for bytes that come with plans (node/plan_bytes.h); null: none are asked for
   };
 
   explicit NameService(Deps deps);

@@ -222,7 +222,8 @@ Status Node::Impl::startServices(const Budget& budget) {
                                                            .limits = {.max_bytes = budget.names},
                                                            .page_limits = {.max_bytes = budget.pages},
                                                            .seed = systemRandom(),
-                                                           .openings = openings_.get()});
+                                                           .openings = openings_.get(),
+                                                           .arena = arena_.get()});
   chunks_ = std::make_unique<ChunkService>(
       ChunkService::Deps{.reactor = *reactor_,
                          .cell = *cell_,

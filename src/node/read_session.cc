@@ -9,6 +9,7 @@ namespace forebay::node {
 namespace {
 
 constexpr std::uint32_t kFrameBytes = kMiB;  // of bulk: long enough to be cheap, short enough for others to get between
+constexpr std::size_t kFramePieces = 64;     // of memory: 4 MiB in granules
 constexpr int kMaxRefetches = 8;
 
 std::uint32_t microseconds(Duration d) {
@@ -173,7 +174,7 @@ class ReadSession::Item : public Waiter {
     auto view = lookAt(at_, length);
     if (!view) return refetch();
     const auto pieces = view->pieces();
-    Bytes bulk[io::Connection::kMaxBulkPieces];
+    Bytes bulk[kFramePieces];
     std::size_t count = 0;
     std::uint32_t sending = 0;
     for (; count < pieces.size() && count < std::size(bulk); ++count) {

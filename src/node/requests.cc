@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "node/origin_listing.h"
+#include "node/plan_bytes.h"
 
 namespace forebay::node {
 namespace {
@@ -183,9 +184,14 @@ struct Requests::Resolving {
   Mount* mount = nullptr;
   std::string first;  // of its names
   core::NodeId asker = core::kNoNode;
+  std::uint32_t bytes_up_to = 0;                         // of an object that is sent with its plan; 0: none is
+  std::vector<std::shared_ptr<const NameAnswer>> found;  // by item, if some may be; null: an error
 
-  void answer() {
-    const Status sent = reply.send(wire::MessageType::ResolveReply, message);
+  void answer(const SendingPlanBytes::Deps& deps) {
+    SendingPlanBytes bytes(deps, *mount, asker, bytes_up_to);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      if (found[i]) bytes.add(found[i], *message.mutable_items(static_cast<int>(i)));
+    const Status sent = bytes.send(reply, message);
     if (!sent && sent.error().code == Code::InvalidArgument) (void)reply.fail(sent.error());  // more than a frame holds
   }
 };
@@ -209,15 +215,21 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
     (void)reply.send(wire::MessageType::ResolveReply, resolving->message);
     return {};
   }
+  if (message.bytes_up_to() > 0 && request.from.asksOwners()) {
+    resolving->bytes_up_to = message.bytes_up_to();
+    resolving->found.resize(static_cast<std::size_t>(message.paths_size()));
+  }
   resolving->reply = std::move(reply);
   const NameService::Batch batch(deps_.names);
   for (int i = 0; i < message.paths_size(); ++i)
     deps_.names.resolve(*mount, message.paths(i), options, answerBy(request),
                         [this, resolving, i, alive = std::weak_ptr(alive_)](Result<NameService::Resolved> resolved) {
                           fill(*resolving->message.mutable_items(i), resolved);
-                          if (--resolving->open > 0) return;
-                          if (!alive.expired()) noteIfSlow(*resolving);
-                          resolving->answer();
+                          if (resolved && !resolving->found.empty())
+                            resolving->found[static_cast<std::size_t>(i)] = std::move(resolved->answer);
+                          if (--resolving->open > 0 || alive.expired()) return;
+                          noteIfSlow(*resolving);
+                          resolving->answer({deps_.arena, deps_.chunks});
                         });
   return {};
 }

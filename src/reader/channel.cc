@@ -36,7 +36,7 @@ class Channel::Impl : public io::ConnectionHandler, public std::enable_shared_fr
   }
 
   RequestId call(wire::MessageType type, const google::protobuf::MessageLite& message, TimePoint deadline,
-                 AnswerCallback done, std::uint64_t map_version);
+                 AnswerCallback done, std::uint64_t map_version, std::shared_ptr<BulkReceiver> bulk);
   RequestId read(const ReadRequest& request, ReadObserver& observer, TimePoint deadline);
   void cancel(RequestId id);
   void close();
@@ -65,8 +65,9 @@ class Channel::Impl : public io::ConnectionHandler, public std::enable_shared_fr
     bool used = false, sent = false, answered = false;
     bool failing = false;  // its end is posted: answers are too late
     TimePoint deadline = kNever, sent_at{};
-    AnswerCallback done;               // of a call
-    ReadObserver* observer = nullptr;  // of a read
+    AnswerCallback done;                 // of a call
+    std::shared_ptr<BulkReceiver> bulk;  // of a call; may be null
+    ReadObserver* observer = nullptr;    // of a read
     std::vector<Item> items;
     std::size_t items_left = 0;
     std::uint64_t bytes_left = 0;
@@ -96,6 +97,7 @@ class Channel::Impl : public io::ConnectionHandler, public std::enable_shared_fr
 
   // Answers.
   void answerCall(const wire::FrameHeader& header, Pending& pending, Bytes body);
+  void bulkOfCall(const wire::FrameHeader& header, Pending& pending, Bytes body, io::BulkTarget& target);
   void answerRead(const wire::FrameHeader& header, Bytes body, bool intact);
   void takeBytes(Pending& pending, const wire::ReadDataView& view, bool intact);
   void finishItem(Pending& pending, const wire::FrameHeader& header, const wire::ReadDataView& view);
@@ -176,9 +178,10 @@ void Channel::Impl::release(Pending& pending) {
 }
 
 RequestId Channel::Impl::call(wire::MessageType type, const google::protobuf::MessageLite& message, TimePoint deadline,
-                              AnswerCallback done, std::uint64_t map_version) {
+                              AnswerCallback done, std::uint64_t map_version, std::shared_ptr<BulkReceiver> bulk) {
   Pending& pending = claim(type, deadline);
   pending.done = std::move(done);
+  pending.bulk = std::move(bulk);
   pending.header.map_version = map_version;
   return submit(pending, wire::serialize(message, pending.body));
 }
@@ -246,8 +249,10 @@ void Channel::Impl::finish(RequestId id, Status status) {
   if (pending == nullptr) return;
   if (!status) ++stats_.failures;
   AnswerCallback done = std::exchange(pending->done, {});
+  const auto bulk = std::exchange(pending->bulk, {});
   ReadObserver* const observer = pending->observer;
   release(*pending);
+  if (bulk) bulk->lost();
   if (observer != nullptr) return observer->done(std::move(status));
   if (!status) return done(fail(std::move(status.error())));
 }
@@ -264,7 +269,9 @@ void Channel::Impl::cancel(RequestId id) {
   if (pending == nullptr) return;
   const bool sent = pending->sent;
   const AnswerCallback dropped = std::exchange(pending->done, {});
+  const auto bulk = std::exchange(pending->bulk, {});
   release(*pending);
+  if (bulk) bulk->lost();
   if (sent) sendCancel(id);
 }
 
@@ -384,6 +391,7 @@ void Channel::Impl::drop() {
   for (Pending& pending : slots_) {
     if (!pending.used) continue;
     dropped.push_back(std::exchange(pending.done, {}));
+    if (const auto bulk = std::exchange(pending.bulk, {})) bulk->lost();
     release(pending);
   }
 }
@@ -422,8 +430,9 @@ void Channel::Impl::answerCall(const wire::FrameHeader& header, Pending& pending
                                                                      wire::messageName(pending.header.type),
                                                                      wire::messageName(header.type))));
   AnswerCallback done = std::exchange(pending.done, {});
+  const auto bulk = std::exchange(pending.bulk, {});  // it lives until the callback has taken what came
   release(pending);
-  done(Answer{.header = header, .body = body});
+  done(Answer{.header = header, .body = body, .from = remote_->node_id});
 }
 
 // What it says must be about this read; where its bytes may go is checked apart.
@@ -440,7 +449,8 @@ Result<wire::ReadDataView> Channel::Impl::viewOf(const wire::FrameHeader& header
 void Channel::Impl::bulkComing(const wire::FrameHeader& header, Bytes body, io::BulkTarget& target) {
   const auto self = shared_from_this();
   Pending* const pending = find(header.request_id);
-  if (pending == nullptr || pending->observer == nullptr) return;
+  if (pending == nullptr) return;
+  if (pending->observer == nullptr) return bulkOfCall(header, *pending, body, target);
   const auto view = viewOf(header, *pending, body);
   if (!view) return connection_->badFrame(view.error());
   const wire::ReadData& data = view->head();
@@ -452,13 +462,26 @@ void Channel::Impl::bulkComing(const wire::FrameHeader& header, Bytes body, io::
   if (connection_ && find(header.request_id) == nullptr) connection_->discardBulk();
 }
 
+void Channel::Impl::bulkOfCall(const wire::FrameHeader& header, Pending& pending, Bytes body, io::BulkTarget& target) {
+  if (!pending.bulk || header.type != wire::replyTypeOf(pending.header.type)) return;  // told when it has arrived
+  receiving_ = header.request_id;
+  const Status taken = pending.bulk->room(header, body, target);
+  if (!taken) return connection_->badFrame(taken.error());
+  target.verify(*pending.bulk);
+}
+
 void Channel::Impl::bulkArrived(const wire::FrameHeader& header, Bytes body, bool intact) {
   const auto self = shared_from_this();
   receiving_ = 0;
   noteMap(header.map_version);
-  const Pending* const pending = find(header.request_id);
+  Pending* const pending = find(header.request_id);
   if (pending == nullptr) return;
   if (pending->observer != nullptr) return answerRead(header, body, intact);
+  if (pending->bulk) {
+    stats_.bytes_in += header.bulk_length;
+    if (!intact) ++stats_.corrupt;
+    return answerCall(header, *pending, body);
+  }
   finish(header.request_id, fail(Code::Corrupt, fmt::format("{} answered {} with bulk", address_.text(),
                                                             wire::messageName(pending->header.type))));
 }
@@ -555,8 +578,8 @@ Channel::~Channel() {
   impl_->drop();
 }
 RequestId Channel::call(wire::MessageType type, const google::protobuf::MessageLite& message, TimePoint deadline,
-                        AnswerCallback done, std::uint64_t map_version) {
-  return impl_->call(type, message, deadline, std::move(done), map_version);
+                        AnswerCallback done, std::uint64_t map_version, std::shared_ptr<BulkReceiver> bulk) {
+  return impl_->call(type, message, deadline, std::move(done), map_version, std::move(bulk));
 }
 RequestId Channel::read(const ReadRequest& request, ReadObserver& observer, TimePoint deadline) {
   return impl_->read(request, observer, deadline);

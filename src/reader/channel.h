@@ -44,9 +44,20 @@ using RequestId = std::uint64_t;  // 0 is never given out
 
 struct Answer {
   const wire::FrameHeader& header;
-  Bytes body;  // valid during the callback
+  Bytes body;                         // valid during the callback
+  core::NodeId from = core::kNoNode;  // who answered, by its own word
 };
 using AnswerCallback = std::move_only_function<void(Result<Answer>)>;
+
+// Takes the bulk that comes with a call's answer, and checks it. A call without one takes no bulk.
+class BulkReceiver : public io::BulkCheck {
+ public:
+  // Bulk comes next: where to? An error: that frame makes no sense. What is given room must stay until the call's
+  // callback has run, lost() or cancel().
+  virtual Status room(const wire::FrameHeader& header, Bytes body, io::BulkTarget& target) = 0;
+  // What came so far is no answer: whatever was given room is let go.
+  virtual void lost() = 0;
+};
 
 struct ReadRequest {
   std::span<const wire::ReadObject> objects;  // used during the call only
@@ -112,9 +123,10 @@ class Channel {
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
-  // Any request but Read. A Failure from the node comes as that Error.
+  // Any request but Read. A Failure from the node comes as that Error. Bulk that came for `bulk` is there when `done`
+  // runs, and how much of it is good only that knows.
   RequestId call(wire::MessageType type, const google::protobuf::MessageLite& message, TimePoint deadline,
-                 AnswerCallback done, std::uint64_t map_version = 0);
+                 AnswerCallback done, std::uint64_t map_version = 0, std::shared_ptr<BulkReceiver> bulk = {});
   RequestId read(const ReadRequest& request, ReadObserver& observer, TimePoint deadline);
   // Forgets the request and tells the node. No callback; the observer's memory isn't touched any more.
   void cancel(RequestId id);

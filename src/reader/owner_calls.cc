@@ -70,7 +70,7 @@ void OwnerCalls::send(const std::shared_ptr<Open>& open, const core::AskNode& as
         const core::WalkEvent event = open->done(*answer);
         if (!alive.expired()) step(open, event);
       },
-      cell_.map().version());
+      cell_.map().version(), open->question.bulk);
 }
 
 }  // namespace forebay::reader

@@ -37,7 +37,8 @@ struct OwnerQuestion {
   std::shared_ptr<const google::protobuf::MessageLite> message;
   std::function<void(const core::AskNode&)> prepare;  // `message`, for the node that is asked next; may be null
   TimePoint deadline = kNever;
-  Duration try_timeout = 5s;  // of one node; then another is asked
+  Duration try_timeout = 5s;                // of one node; then another is asked
+  std::shared_ptr<BulkReceiver> bulk = {};  // for what comes with the answer; may be null
 };
 struct AskHere {};
 using OwnerAnswer = std::variant<Answer, AskHere, Error>;

@@ -97,13 +97,30 @@ Status validate(const pb::ResolveRequest& m) {
   return {};
 }
 
+namespace {
+// Whole objects of one chunk, or none of it.
+Status checkBytes(const pb::Resolved& item) {
+  if (item.bytes() == 0 && item.crcs_size() == 0) return {};
+  const bool object = !item.has_failure() && item.has_plan() && item.plan().size() == item.bytes() &&
+                      item.bytes() <= std::uint64_t{1} << item.plan().chunk_bits();
+  if (!object || static_cast<std::size_t>(item.crcs_size()) != pieceCount(0, item.bytes()))
+    return fail(Code::InvalidArgument,
+                fmt::format("{} bytes with {} checksums aren't a plan's object", item.bytes(), item.crcs_size()));
+  return {};
+}
+}  // namespace
+
 Status validate(const pb::ResolveReply& m) {
   TRY(fewEnough("answers", m.items_size(), kMaxPathsPerResolve));
+  std::uint64_t bytes = 0;
   for (const pb::Resolved& item : m.items()) {
     TRY(fewEnough("nodes to ask", item.ask_size(), kMaxAsk));
     if (!item.has_failure() && item.has_plan()) TRY(validate(item.plan()));
+    TRY(checkBytes(item));
+    bytes += item.bytes();
   }
-  return {};
+  if (bytes <= kMaxBulk) return {};
+  return fail(Code::InvalidArgument, fmt::format("{} bytes of objects; a frame carries {}", bytes, kMaxBulk));
 }
 
 Status validate(const pb::ListRequest& m) {

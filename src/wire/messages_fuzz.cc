@@ -1,5 +1,8 @@
 // Any bytes as each protobuf body: parsed, validated, and used the way their receivers use them.
+#include <algorithm>
+
 #include "wire/messages.h"
+#include "wire/plan_bytes.h"
 
 namespace {
 
@@ -9,6 +12,20 @@ void tryAs(forebay::Bytes body) {
   if (!message) return;
   std::vector<std::byte> bytes;
   static_cast<void>(forebay::wire::serialize(*message, bytes));
+}
+
+// The message's own bytes, over and over, as the objects that it says come with it.
+void receive(const forebay::wire::pb::ResolveReply& reply, forebay::Bytes bytes) {
+  forebay::wire::PlanBytesVerifier verifier;
+  verifier.start(reply);
+  for (std::uint64_t left = forebay::wire::planBytes(reply); left > 0 && !bytes.empty();) {
+    const forebay::Bytes now = bytes.first(std::min<std::uint64_t>(left, bytes.size()));
+    verifier.feed(now);
+    left -= now.size();
+  }
+  verifier.feed(bytes);  // more than it said
+  for (int i = 0; i < reply.items_size(); ++i)
+    if (verifier.intact(static_cast<std::size_t>(i)) && reply.items(i).bytes() == 0) std::abort();
 }
 
 }  // namespace
@@ -33,6 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 4:
       tryAs<pb::ResolveReply>(body);
+      if (const auto reply = parse<pb::ResolveReply>(body)) receive(*reply, body);
       break;
     case 5:
       tryAs<pb::ListRequest>(body);
