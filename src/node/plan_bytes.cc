@@ -45,9 +45,9 @@ bool ArrivingPlanBytes::place(std::size_t item, const wire::pb::Resolved& said, 
   const core::Plan plan = wire::fromMessage(said.plan());
   if (plan.mount != mount_.id || !mount_.owns(plan)) return false;
   if (arena_.present(plan.key, 0).count() != 0 || cell_.busy(core::chunkId(plan.key, 0))) return false;
-  auto place = arena_.reserve(
-      io::Reactor::now(), plan,
-      {.chunk = 0, .runs = core::runsOf(0, said.bytes()), .transit = mount_.keep_remote != KeepRemote::Always});
+  const bool keep = mount_.keep_remote == KeepRemote::Always;
+  auto place = arena_.reserve(io::Reactor::now(), plan,
+                              {.chunk = 0, .runs = core::runsOf(0, said.bytes()), .transit = !keep, .copy = keep});
   if (!place) return false;
   for (const MutableBytes room : place->spans()) target.add(room);
   places_.push_back({.item = item, .at = std::move(*place), .crcs = {said.crcs().begin(), said.crcs().end()}});
