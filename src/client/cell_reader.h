@@ -22,6 +22,9 @@ struct ResolveOptions {
   // With object_only: a name that nobody knows yet is opened at the origin with so many of its first bytes (at most
   // 1 MiB), in one request, so that reading a small object next costs none. 0: only looked up.
   std::uint32_t fill_up_to = 0;
+  // By name, or empty: memory for objects that are to be read whole. A direct client has those of at most `fill_up_to`
+  // bytes put there with the same request where it can (Attributes::read); what is there otherwise means nothing.
+  std::vector<std::vector<MutableBytes>> into = {};
 };
 
 struct ListOptions {

@@ -24,8 +24,9 @@ namespace forebay::client {
 
 struct Attributes {
   bool directory = false;
-  core::Plan plan;  // of an object: size, version, mtime
-  Duration ttl{0};  // how long this answer may be used, by the mount's consistency
+  core::Plan plan;    // of an object: size, version, mtime
+  Duration ttl{0};    // how long this answer may be used, by the mount's consistency
+  bool read = false;  // the object's bytes came with it, into ResolveOptions::into
 };
 
 struct DirectoryEntry {

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "client/answers.h"
+#include "client/parts.h"
 #include "reader/owner_calls.h"
+#include "reader/plan_bytes.h"
 
 namespace forebay::client {
 namespace {
@@ -18,7 +20,8 @@ constexpr std::size_t kNames = 512, kNameBytes = 256 * kKiB;
 template <class Message>
 void DirectNames::call(core::NodeId node, wire::MessageType type, const Message& message,
                        std::vector<std::size_t> asked,
-                       std::move_only_function<void(std::span<const std::size_t>, Bytes)> answered) {
+                       std::move_only_function<void(std::span<const std::size_t>, Bytes)> answered,
+                       std::shared_ptr<reader::BulkReceiver> bulk) {
   reader::Channel* const channel = cell_.to(node);
   if (channel == nullptr) {
     const Error unknown{Code::Unavailable, "the cell's map doesn't know the node that was named", 0};
@@ -36,7 +39,7 @@ void DirectNames::call(core::NodeId node, wire::MessageType type, const Message&
         if (answer) return answered(asked, answer->body);
         for (const std::size_t question : asked) self->lost(question, answer.error());
       },
-      cell_.map()->version());
+      cell_.map()->version(), std::move(bulk));
 }
 
 void DirectNames::saidOf(std::size_t question, const wire::pb::Failure* failure) {
@@ -56,6 +59,26 @@ void DirectNames::forget() {
 }
 
 // ---- plans ----
+
+// The bytes that come with one request's plans, into the caller's memory.
+class DirectResolve::Room : public reader::PlanBytes {
+ public:
+  Room(const Question& question, std::vector<std::size_t> names) : question_(question), names_(std::move(names)) {}
+
+ private:
+  bool place(std::size_t item, const wire::pb::Resolved& said, io::BulkTarget& target) override {
+    if (item >= names_.size()) return false;
+    const auto& into = question_.options.into[names_[item]];
+    std::uint64_t room = 0;
+    for (const MutableBytes piece : into) room += piece.size();
+    if (room < said.bytes()) return false;
+    addRoom(into, 0, said.bytes(), target);
+    return true;
+  }
+
+  const Question& question_;
+  const std::vector<std::size_t> names_;  // by item
+};
 
 DirectResolve::DirectResolve(DirectCell& cell, Question question, TimePoint deadline, CallId call,
                              Callback<CellReader::Answers> done)
@@ -90,25 +113,33 @@ void DirectResolve::send(core::NodeId node, std::deque<std::size_t>& waiting) {
       request.add_paths(question_.paths[asked.back()]);
       bytes += question_.paths[asked.back()].size();
     }
-    call(node, wire::MessageType::ResolveRequest, request, std::move(asked),
-         [this](std::span<const std::size_t> names, Bytes body) {
-           const auto reply = wire::parse<wire::pb::ResolveReply>(body);
-           const bool fits = reply && static_cast<std::size_t>(reply->items_size()) == names.size();
-           for (std::size_t i = 0; i < names.size(); ++i) {
-             if (!fits) {
-               const Error odd = notAnswered();
-               said(names[i], core::BadBytes{}, &odd);
-               continue;
-             }
-             const auto& item = reply->items(static_cast<int>(i));
-             if (const auto event = reader::elsewhere(item)) {
-               said(names[i], *event);
-               continue;
-             }
-             if (!item.has_failure()) answers_[names[i]] = attributesOf(item);
-             saidOf(names[i], item.has_failure() ? &item.failure() : nullptr);
-           }
-         });
+    std::shared_ptr<Room> room;
+    if (!question_.options.into.empty()) {
+      request.set_bytes_up_to(question_.options.fill_up_to);
+      room = std::make_shared<Room>(question_, asked);
+    }
+    call(
+        node, wire::MessageType::ResolveRequest, request, std::move(asked),
+        [this, room](std::span<const std::size_t> names, Bytes body) {
+          const auto reply = wire::parse<wire::pb::ResolveReply>(body);
+          const bool fits = reply && static_cast<std::size_t>(reply->items_size()) == names.size();
+          for (std::size_t i = 0; i < names.size(); ++i) {
+            if (!fits) {
+              const Error odd = notAnswered();
+              said(names[i], core::BadBytes{}, &odd);
+              continue;
+            }
+            const auto& item = reply->items(static_cast<int>(i));
+            if (const auto event = reader::elsewhere(item)) {
+              said(names[i], *event);
+              continue;
+            }
+            if (!item.has_failure()) answers_[names[i]] = attributesOf(item);
+            if (room && room->came(i)) answers_[names[i]]->read = true;
+            saidOf(names[i], item.has_failure() ? &item.failure() : nullptr);
+          }
+        },
+        room);
   }
 }
 

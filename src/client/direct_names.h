@@ -12,10 +12,12 @@ namespace forebay::client {
 class DirectNames : public OwnerOperation {
  protected:
   using OwnerOperation::OwnerOperation;
-  // Asks a node for these questions; `answered` has the body, unless it failed as a whole.
+  // Asks a node for these questions; `answered` has the body, unless it failed as a whole. `bulk`: for what comes with
+  // it; may be null.
   template <class Message>
   void call(core::NodeId node, wire::MessageType type, const Message& message, std::vector<std::size_t> asked,
-            std::move_only_function<void(std::span<const std::size_t>, Bytes)> answered);
+            std::move_only_function<void(std::span<const std::size_t>, Bytes)> answered,
+            std::shared_ptr<reader::BulkReceiver> bulk = {});
   // What a node says of one name: whether that is the answer, or the walk goes on.
   void saidOf(std::size_t question, const wire::pb::Failure* failure);
   void forget() override;
@@ -39,6 +41,7 @@ class DirectResolve : public DirectNames {
                 Callback<CellReader::Answers> done);
 
  private:
+  class Room;
   std::size_t questions() const override { return question_.paths.size(); }
   core::Slot slotOf(std::size_t name) const override;
   void send(core::NodeId node, std::deque<std::size_t>& waiting) override;

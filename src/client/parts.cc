@@ -10,7 +10,8 @@ namespace {
 // A request's bytes beside its strings: the fixed sizes of wire/read.h, rounded up.
 constexpr std::size_t kHeadBytes = 64, kObjectBytes = 64, kItemBytes = 32;
 
-// Gives `target` the part [offset, offset + length) of what `pieces` make together.
+}  // namespace
+
 void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length, io::BulkTarget& target) {
   for (const MutableBytes piece : pieces) {
     if (length == 0) return;
@@ -24,8 +25,6 @@ void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::ui
     offset = 0;
   }
 }
-
-}  // namespace
 
 Wanted Wanted::of(core::Plan plan, std::uint64_t offset, std::uint64_t length, std::vector<MutableBytes> into) {
   Wanted wanted;

@@ -40,6 +40,9 @@ struct Wanted {
   bool scan = false;  // its reader goes on: the rest of its last chunk will be wanted too
 };
 
+// Gives `target` the part [offset, offset + length) of what `pieces` make together.
+void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length, io::BulkTarget& target);
+
 // What is still missing of a range in one chunk.
 struct Part {
   std::size_t wanted = 0;  // whose

@@ -1,4 +1,6 @@
 // Batches of small objects in a cell: plan and bytes by one round trip between nodes.
+#include <forebay/forebay.h>
+
 #include "cell_fixture.h"
 
 namespace forebay {
@@ -121,6 +123,110 @@ TEST_F(SmallObjects, oneThatChangesMeanwhileIsEitherVersionWhole) {
   writer.join();
   EXPECT_GT(whole, 0);
   EXPECT_EQ(whole + gone, 6 * static_cast<int>(kFew));
+}
+
+// ---- the library, by name
+
+class NamedSmallObjects : public SmallObjects {
+ protected:
+  void TearDown() override {
+    forebay_disconnect(library);
+    SmallObjects::TearDown();
+  }
+  void attach(std::size_t node) {
+    const std::string address = "unix:" + nodes[node].socket;
+    forebay_options options = {};
+    options.size = sizeof options;
+    options.node = address.c_str();
+    connect(options);
+  }
+  void connectDirect() {
+    const std::string address = "127.0.0.1:" + std::to_string(ports[0]);
+    const char* const seeds[] = {address.c_str()};
+    forebay_options options = {};
+    options.size = sizeof options;
+    options.direct = seeds;
+    options.direct_count = 1;
+    connect(options);
+  }
+  void connect(forebay_options options) {
+    options.connect_timeout_ms = 30'000;
+    forebay_error error = {};
+    error.size = sizeof error;
+    forebay_disconnect(std::exchange(library, nullptr));
+    ASSERT_EQ(forebay_connect(&options, &library, &error), FOREBAY_OK) << error.message;
+  }
+  // Each object from `offset` on, into memory of two pieces and of more than its size.
+  void readAndCompare(std::uint64_t offset = 0) {
+    std::vector<std::string> names, texts;
+    for (std::size_t i = 0; i < kObjects; ++i) {
+      names.push_back("d/" + path(i));
+      texts.emplace_back(content(i).size() + 1, '?');
+    }
+    std::vector<std::array<forebay_piece, 2>> pieces(kObjects);
+    std::vector<forebay_range> ranges(kObjects);
+    for (std::size_t i = 0; i < kObjects; ++i) {
+      const std::size_t half = texts[i].size() / 2;
+      pieces[i] = {forebay_piece{texts[i].data(), half}, forebay_piece{texts[i].data() + half, texts[i].size() - half}};
+      forebay_range& range = ranges[i] = {};
+      range.size = sizeof range;
+      range.name = names[i].c_str();
+      range.offset = offset;
+      range.length = i % 2 == 0 ? UINT64_MAX : texts[i].size();
+      range.pieces = pieces[i].data();
+      range.piece_count = 2;
+    }
+    forebay_error error = {};
+    error.size = sizeof error;
+    ASSERT_EQ(forebay_read_batch(library, ranges.data(), kObjects, nullptr, &error), FOREBAY_OK) << error.message;
+    for (std::size_t i = 0; i < kObjects; ++i) {
+      const std::string all = content(i);
+      const std::string expected = all.substr(std::min<std::size_t>(offset, all.size()));
+      ASSERT_EQ(ranges[i].got, expected.size()) << i;
+      ASSERT_TRUE(texts[i].starts_with(expected)) << i;
+    }
+  }
+  struct Counted {
+    std::uint64_t requests = 0, sent_with_plans = 0;
+  };
+  Counted counted() {
+    Counted sum;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      sum.requests += statusOf(i).requests_served();
+      sum.sent_with_plans += sentWithPlans(i);
+    }
+    return sum;
+  }
+
+  forebay_client* library = nullptr;
+};
+
+TEST_F(NamedSmallObjects, coldOnesCostTheOriginARequestEach) {
+  writeAll();
+  startCell(3);
+  attach(1);
+  readAndCompare();
+  EXPECT_EQ(cellStatus().origin_gets(), kObjects);
+  EXPECT_EQ(cellStatus().origin_heads(), 0U);
+  EXPECT_EQ(statusOf(1).misses(), 0U);
+  attach(2);
+  readAndCompare();
+  EXPECT_EQ(statusOf(2).misses(), 0U) << "their bytes came with their plans";
+}
+
+TEST_F(NamedSmallObjects, comeToADirectClientWithTheirPlans) {
+  writeAll();
+  startCell(3);
+  connectDirect();
+  readAndCompare();
+  EXPECT_EQ(cellStatus().origin_gets(), kObjects);
+  const Counted cold = counted();
+  EXPECT_EQ(cold.sent_with_plans, kObjects);
+  EXPECT_EQ(cold.requests, kObjects) << "nothing was asked for in a READ";
+  readAndCompare(1);
+  const Counted from_inside = counted();
+  EXPECT_EQ(from_inside.sent_with_plans, kObjects) << "only whole objects come so";
+  EXPECT_GT(from_inside.requests, kObjects);
 }
 
 }  // namespace

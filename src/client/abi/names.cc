@@ -36,6 +36,7 @@ struct Group {
   std::string mount;
   std::vector<std::size_t> indices;
   std::vector<std::string> paths;
+  std::vector<std::vector<MutableBytes>> into;
   std::size_t bytes = 0;
 };
 
@@ -56,11 +57,12 @@ std::vector<Group> groupsOf(std::vector<Name> names, Answers& answers) {
     const bool full =
         !fresh && (groups[at->second].paths.size() == kNames || groups[at->second].bytes + name.path.size() > kBytes);
     if (full) at->second = groups.size();
-    if (fresh || full) groups.push_back({.mount = std::move(name.mount), .indices = {}, .paths = {}});
+    if (fresh || full) groups.push_back({.mount = std::move(name.mount), .indices = {}, .paths = {}, .into = {}});
     Group& group = groups[at->second];
     group.bytes += name.path.size();
     group.indices.push_back(i);
     group.paths.push_back(std::move(name.path));
+    group.into.push_back(std::move(name.into));
   }
   return groups;
 }
@@ -84,6 +86,7 @@ void resolve(const Asked& asked, std::vector<Name> names, client::ResolveOptions
   state->open = groups.size();
   state->answered = std::move(answered);
   for (Group& group : groups) {
+    if (options.fill_up_to > 0) options.into = std::move(group.into);
     asked.cell.resolveAll(
         std::move(group.mount), group.paths, options, asked.deadline,
         [state, indices = std::move(group.indices)](Result<Answers> all) {

@@ -7,6 +7,8 @@
 namespace forebay::abi {
 namespace {
 
+constexpr std::uint64_t kMostWithPlan = kMiB;  // what a name's owner opens at the origin at once
+
 // A batch from its ranges in the caller's memory to their outcomes there.
 struct Batch {
   std::shared_ptr<Session> session;
@@ -16,6 +18,9 @@ struct Batch {
   std::vector<client::BatchItem> items;  // by range
   std::vector<std::size_t> unresolved;   // ranges, by name
   std::vector<Name> names;
+  bool from_start = true;         // every range of a name begins at its object's first byte
+  std::uint32_t first_bytes = 0;  // and they have at most so many, or as many as are worth fetching with a plan
+  std::vector<bool> ended;        // by range
   std::vector<std::size_t> sent;  // ranges of what is read
   Status failure;                 // of the first range that has one
   std::size_t failed = 0;         // which that is
@@ -25,6 +30,7 @@ struct Batch {
     return *reinterpret_cast<forebay_range*>(reinterpret_cast<std::byte*>(first) + stride * index);
   }
   void end(std::size_t index, const Result<std::uint64_t>& result) {
+    ended[index] = true;
     forebay_range& to = range(index);
     to.got = result ? *result : 0;
     to.code = result ? FOREBAY_OK : static_cast<forebay_code>(result.error().code);
@@ -33,6 +39,18 @@ struct Batch {
     failed = index;
   }
 };
+
+// What is read from an object's first byte on may come with its plan.
+void expectWithPlan(Batch& batch, const client::BatchItem& item, Name& name) {
+  std::uint64_t left = item.length;
+  for (const MutableBytes piece : item.into) {
+    name.into.push_back(piece.first(std::min<std::uint64_t>(left, piece.size())));
+    left -= name.into.back().size();
+  }
+  batch.from_start &= item.offset == 0;
+  batch.first_bytes = static_cast<std::uint32_t>(
+      std::max<std::uint64_t>(batch.first_bytes, std::min(item.length - left, kMostWithPlan)));
+}
 
 Status add(Batch& batch, std::size_t index) {
   const forebay_range& range = batch.range(index);
@@ -51,6 +69,7 @@ Status add(Batch& batch, std::size_t index) {
     item.plan = range.object->plan;
   } else {
     batch.names.push_back(TRY(parseName(range.name)));
+    expectWithPlan(batch, item, batch.names.back());
     batch.unresolved.push_back(index);
   }
   batch.items.push_back(std::move(item));
@@ -72,7 +91,7 @@ void read(const std::shared_ptr<Batch>& batch, const Asked& asked) {
   std::vector<client::BatchItem> items;
   for (std::size_t i = 0; i < batch->count; ++i) {
     client::BatchItem& item = batch->items[i];
-    if (batch->range(i).code != FOREBAY_OK) continue;  // its name wasn't found
+    if (batch->ended[i]) continue;  // its name wasn't found, or its bytes came with the plan
     item.length = std::min(item.length, item.plan.size > item.offset ? item.plan.size - item.offset : 0);
     if (const Status room = batch->warm_only ? Status() : checkRoom(item); !room) {
       batch->end(i, fail(room.error()));
@@ -91,19 +110,23 @@ void read(const std::shared_ptr<Batch>& batch, const Asked& asked) {
 }
 
 void start(const std::shared_ptr<Batch>& batch, const Asked& asked) {
+  batch->ended.assign(batch->count, false);
   for (std::size_t i = 0; i < batch->count; ++i) {
     batch->range(i).code = FOREBAY_OK;
     batch->range(i).got = 0;
   }
   if (batch->names.empty()) return read(batch, asked);
-  resolve(asked, std::move(batch->names), {.object_only = true, .revalidate = false},
+  const std::uint32_t first_bytes = batch->from_start ? batch->first_bytes : 0;
+  resolve(asked, std::move(batch->names), {.object_only = true, .revalidate = false, .fill_up_to = first_bytes},
           [batch, deadline = asked.deadline, id = asked.id](Answers answers) {
             for (std::size_t i = 0; i < answers.size(); ++i) {
               const std::size_t index = batch->unresolved[i];
-              if (answers[i])
-                batch->items[index].plan = std::move(answers[i]->plan);
-              else
+              if (!answers[i])
                 batch->end(index, fail(answers[i].error()));
+              else if (answers[i]->read)
+                batch->end(index, answers[i]->plan.size);
+              else
+                batch->items[index].plan = std::move(answers[i]->plan);
             }
             const Status there = batch->session->with(
                 [&](client::CellReader& cell) { read(batch, {.cell = cell, .deadline = deadline, .id = id}); });
