@@ -35,7 +35,8 @@ void Reactor::post(Task task) {
     first = posted_.empty();
     posted_.push_back(std::move(task));
   }
-  if (!first) return;  // whoever made the queue non-empty has woken the loop
+  // Whoever made the queue non-empty has woken the loop, and the loop itself is awake: it looks before it waits.
+  if (!first || inLoop()) return;
   const std::uint64_t one = 1;
   while (write(wake_fd_, &one, sizeof one) < 0 && errno == EINTR) {
   }
@@ -112,8 +113,12 @@ void Reactor::runPosted() {
 void Reactor::run() {
   loop_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   epoll_event events[128];
+  const auto posted = [this] {
+    const std::lock_guard lock(posted_mutex_);
+    return !posted_.empty();
+  };
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int n = epoll_wait(epoll_fd_, events, 128, pollTimeoutMs());
+    const int n = epoll_wait(epoll_fd_, events, 128, posted() ? 0 : pollTimeoutMs());
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == 0) {
         std::uint64_t ignored;
