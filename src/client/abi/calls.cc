@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <cerrno>
 #include <cstddef>
 #include <fmt/format.h>
-#include <optional>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -32,24 +32,28 @@ forebay_completion completionOf(std::uint64_t id, void* user, const Status& stat
   return completion;
 }
 
-// The waiting form.
+// The waiting form. A semaphore, because it may be gone as soon as sem_post has let the waiting thread go; with a
+// condition variable the lock would have to be held meanwhile, and the thread would be woken only to wait for it.
 class Waiter {
  public:
+  Waiter() { sem_init(&told_, 0, 0); }
+  ~Waiter() { sem_destroy(&told_); }
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
   void tell(Status status) {
-    const std::lock_guard lock(mutex_);
     status_ = std::move(status);
-    told_.notify_one();
+    sem_post(&told_);
   }
   Status wait() {
-    std::unique_lock lock(mutex_);
-    told_.wait(lock, [&] { return status_.has_value(); });
-    return std::move(*status_);
+    while (sem_wait(&told_) != 0 && errno == EINTR) {
+    }
+    return std::move(status_);
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable told_;
-  std::optional<Status> status_;
+  sem_t told_;
+  Status status_;
 };
 
 Status checkCall(const Session& session, const forebay_call* call) {
