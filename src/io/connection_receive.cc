@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kStaging = 16 * kKiB;
 constexpr std::size_t kReadAhead = 512;         // behind bulk: the next header and body, and little bulk to copy
+constexpr std::size_t kLittleBulk = 8 * kKiB;   // to copy it costs less than another system call
 constexpr std::size_t kPortion = 256 * kKiB;    // fits the L2 cache with room to spare
 constexpr int kReceivesPerRound = 16;           // 4 MiB of bulk; then other connections of the loop get their turn
 constexpr std::size_t kRooms = 256;             // of one readv
@@ -88,7 +89,7 @@ bool Connection::receiveOnce() {
     n = bulkRooms(to, kRooms, std::min(left, kPortion));
     for (std::size_t i = 0; i < n; ++i) direct += to[i].iov_len;
     ahead = direct == left ? kReadAhead : 0;
-  } else if (header_.bulk_length > 0) {
+  } else if (header_.bulk_length > kLittleBulk) {
     ahead = kReadAhead - staged;  // bulk came last, so bulk comes next
   }
   if (ahead > 0) to[n++] = {.iov_base = staging_.get() + staged_end_, .iov_len = ahead};
