@@ -93,6 +93,7 @@ class RawServer {
     if (child_ < 0) die("can't fork");
     if (child_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      setsid();  // the kernel shares CPUs between sessions, and nodes have their own
       runChild(listener, memory_bytes, connections, serve);
     }
     close(listener);
