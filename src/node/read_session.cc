@@ -304,11 +304,13 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
     const bool scans =
         prefetcher != nullptr && (item.flags & wire::kNoBytes) == 0 && prefetcher->saw(object.plan, item.range);
     const bool no_fill = (item.flags & wire::kNoFill) != 0, keep = (item.flags & wire::kKeep) != 0;
+    // A client keeps neither little bytes nor who else has them: each of its reads would be asked twice.
+    const bool little = request.from.direct && item.range.length <= core::kGranule;
     const WantOptions want{.must_answer = relay || !asks_owners || keep,
                            .relayed = relay && from_peer,
                            .fallback = (item.flags & wire::kFallback) != 0,
                            .no_fill = no_fill,
-                           .may_ask = asks_owners && !relay && !no_fill && !keep,
+                           .may_ask = asks_owners && !relay && !no_fill && !keep && !little,
                            .insist = (item.flags & wire::kInsist) != 0,
                            .keep = keep,
                            .wide = scans || (item.flags & wire::kScan) != 0,

@@ -282,9 +282,9 @@ class PeerReadTest : public ReadSessionTest {
   void SetUp() override {
     connect({.name = "n1", .peer = true, .node_id = core::nodeIdOf("n1"), .map_version = [] { return 1; }});
   }
-  SharedPlan ownedBy(bool by_this_node) {
+  SharedPlan ownedBy(bool by_this_node, const std::string& content = "text") {
     for (int i = 0;; ++i) {
-      const auto plan = write("f" + std::to_string(i), "text");
+      const auto plan = write("f" + std::to_string(i), content);
       if ((cell->map().owners(plan->first_slot).primary() == self) == by_this_node) return plan;
     }
   }
@@ -313,6 +313,28 @@ TEST_F(PeerReadTest, isSentOnByAnotherNodeUnlessItHasTheBytes) {
   Reader again;
   ask(again, *plan, {item(0, 0, 4)});
   EXPECT_EQ(again.text(0, 4), "text");
+}
+
+class DirectReadTest : public PeerReadTest {
+ protected:
+  void SetUp() override { connect({.name = "client", .direct = true}); }
+};
+
+TEST_F(DirectReadTest, ofAHotChunkIsSentOnOnlyIfItIsMoreThanAGranule) {
+  const std::string text = randomText(std::size_t{2} * core::kGranule, 5);
+  const SharedPlan plan = ownedBy(true, text);
+  const auto outcome = [&](std::uint32_t length) {
+    Reader reader;
+    ask(reader, *plan, {item(0, 0, length)});
+    if (reader.outcomes[0] == ReadOutcome::Ok) EXPECT_TRUE(reader.text(0, length) == text.substr(0, length));
+    return reader.outcomes[0];
+  };
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(outcome(2 * core::kGranule), ReadOutcome::Ok);
+  loop.in(
+      [&] { cell->step(io::Reactor::now(), core::Copied{core::chunkId(plan->key, 0), core::nodeIdOf("n1"), true}); });
+  EXPECT_EQ(outcome(core::kGranule), ReadOutcome::Ok);
+  EXPECT_EQ(outcome(4'096), ReadOutcome::Ok);
+  EXPECT_EQ(outcome(core::kGranule + 1), ReadOutcome::Ask) << "the other one has it too";
 }
 
 TEST_F(PeerReadTest, hearsThatBytesAreOnTheirWayFromASlowOrigin) {
