@@ -83,8 +83,10 @@ Openings::~Openings() {
 }
 
 void Openings::open(Mount& mount, std::string path, std::uint32_t most, Callback done) {
-  lines_[mount.id].waiting.push_back(std::make_shared<Opening>(
-      *this, mount, std::move(path), std::clamp<std::uint32_t>(most, 1, kMaxBytes), std::move(done)));
+  // Part of a run can't be kept unless the object ends there, and its reader would have the run fetched anew.
+  const auto runs = static_cast<std::uint32_t>(divideUp(std::clamp<std::uint32_t>(most, 1, kMaxBytes), core::kRun));
+  lines_[mount.id].waiting.push_back(
+      std::make_shared<Opening>(*this, mount, std::move(path), runs * core::kRun, std::move(done)));
   startWaiting(mount.id);
 }
 

@@ -45,7 +45,7 @@ class Openings {
   Openings(const Openings&) = delete;
   Openings& operator=(const Openings&) = delete;
 
-  // Of an object of more than `most` bytes (1 to kMaxBytes), whole runs of the first `most`.
+  // Of an object of more than `most` bytes (1 to kMaxBytes), the runs that the first `most` are in.
   void open(Mount& mount, std::string path, std::uint32_t most, Callback done);
 
   std::size_t atOrigin() const { return running_.size(); }

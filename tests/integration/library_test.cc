@@ -245,6 +245,21 @@ TEST_F(LibraryTest, whatIsPrefetchedIsntFetchedAgain) {
   EXPECT_EQ(cellStatus().origin_gets(), before);
 }
 
+TEST_F(LibraryTest, theFirstBytesOfAnUnknownNameCostOneRequest) {
+  const std::string text = randomText(262'144, 11);
+  write("f", text);
+  startCell(1);
+  connect();
+  Ranges ranges;
+  ranges.add("d/f", 4'096);
+  ranges.all[0].length = 4'096;
+  ASSERT_EQ(readBatch(ranges.all), FOREBAY_OK) << error.message;
+  EXPECT_TRUE(ranges.bytes[0] == text.substr(0, 4'096));
+  EXPECT_EQ(cellStatus().origin_heads(), 0U);
+  EXPECT_EQ(cellStatus().origin_gets(), 1U);
+  EXPECT_EQ(cellStatus().origin_bytes(), text.size());
+}
+
 TEST_F(LibraryTest, aFullQueueIsBusyAndTellsEachCallOnce) {
   write("f", "text");
   startCell(1);
