@@ -201,6 +201,19 @@ Status Connection::sendAnyway(wire::FrameHeader header, Bytes body) {
   return {};
 }
 
+Status Connection::sendDescriptor(wire::FrameHeader header, Bytes body, Descriptor descriptor) {
+  if (!remote_.identity.is_unix)
+    return fail(Code::Unsupported, fmt::format("{} isn't at a Unix socket: no descriptor goes there", name()));
+  header.flags |= wire::kCarriesDescriptor;
+  const bool was_receiving = std::exchange(in_receive_, true);  // nothing is written before the descriptor is there
+  const Status queued = sendAnyway(header, body);
+  in_receive_ = was_receiving;
+  if (!queued) return queued;
+  queue_[(queue_head_ + queue_count_ - 1) & (queue_.size() - 1)].descriptor = std::move(descriptor);
+  flushSoon();
+  return {};
+}
+
 Status Connection::enqueue(wire::FrameHeader& header, Bytes body, std::span<const Bytes> bulk,
                            std::shared_ptr<const void> keep) {
   std::size_t bulk_bytes = 0;
@@ -256,6 +269,7 @@ std::size_t Connection::gather(iovec* to, std::size_t max) const {
   };
   for (std::size_t i = 0; i < queue_count_ && n < max && bytes < kBytesPerSend; ++i) {
     const Outgoing& frame = queue_[(queue_head_ + i) & (queue_.size() - 1)];
+    if (frame.descriptor.valid() && i > 0) break;  // it goes with the first byte of what is sent
     add(frame.head);
     for (auto piece = frame.bulk.begin(); piece != frame.bulk.end() && n < max; ++piece) add(*piece);
   }
@@ -265,12 +279,10 @@ std::size_t Connection::gather(iovec* to, std::size_t max) const {
 Status Connection::flush() {
   iovec pieces[kIovecs];
   for (int round = 0; round < kSendsPerRound && queue_count_ > 0; ++round) {
-    msghdr message{};
-    message.msg_iov = pieces;
-    message.msg_iovlen = gather(pieces, kIovecs);
+    const std::size_t count = gather(pieces, kIovecs);
     std::size_t wanted = 0;
-    for (std::size_t i = 0; i < message.msg_iovlen; ++i) wanted += pieces[i].iov_len;
-    const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    for (std::size_t i = 0; i < count; ++i) wanted += pieces[i].iov_len;
+    const ssize_t n = sendPieces(pieces, count);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) break;
     if (n < 0) return fail(Code::Unavailable, fmt::format("send to {}: {}", name(), std::strerror(errno)));
@@ -286,6 +298,28 @@ Status Connection::flush() {
   return {};
 }
 
+// With the first frame's descriptor, which has gone once any byte has.
+ssize_t Connection::sendPieces(iovec* pieces, std::size_t count) {
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = count;
+  Descriptor& descriptor = queue_[queue_head_].descriptor;
+  alignas(cmsghdr) std::byte control[CMSG_SPACE(sizeof(int))] = {};
+  if (descriptor.valid()) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = descriptor.get();
+    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  }
+  const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  if (n > 0) descriptor.reset();
+  return n;
+}
+
 void Connection::sent(std::size_t bytes) {
   last_sent_ = Reactor::now();
   queued_bytes_ -= bytes;
@@ -298,6 +332,7 @@ void Connection::sent(std::size_t bytes) {
     if (frame.head.capacity() > kKeptBuffer) frame.head = {};
     frame.bulk.clear();
     if (frame.bulk.capacity() > kKeptPieces) frame.bulk = {};
+    frame.descriptor.reset();
     const std::shared_ptr<const void> keep = std::move(frame.keep);  // let go of last: it may run code of others
     queue_head_ = (queue_head_ + 1) & (queue_.size() - 1);
     --queue_count_;
@@ -351,9 +386,11 @@ void Connection::end(const Error* why) {
   reactor_.unwatch(fd_.get());
   fd_.reset();
   target_.reset();
+  descriptors_.clear();
+  descriptor_.reset();
   ticket_.reset();
   const auto dropped = std::move(queue_);
-  queue_ = {};
+  queue_.clear();
   queue_count_ = queue_head_ = queued_bytes_ = head_sent_ = 0;
   if (options_.metrics != nullptr) {
     options_.metrics->open.add(-1);

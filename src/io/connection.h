@@ -15,6 +15,9 @@
 // once when half of that is free again. A peer that takes nothing for `stall_timeout` is dropped, because what waits
 // for it pins memory.
 //
+// Descriptors: over a Unix socket, the side that accepted may send one with a frame (wire::kCarriesDescriptor). Whoever
+// accepted takes none: the kernel drops what a client sends.
+//
 // Receiving: a frame that can't be one (magic, checksum, length, version) closes this connection and is counted; bulk
 // that doesn't match its checksums fails that frame alone. pauseReading() stops it, so that the peer's send blocks.
 //
@@ -25,6 +28,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -179,6 +183,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The same for an answer that can't be held back: may go to twice the bounds; beyond that the connection is closed,
   // because its peer asks and doesn't read.
   Status sendAnyway(wire::FrameHeader header, Bytes body);
+  // The same, with a descriptor, which is closed here once it is in the socket or the connection is over. Unsupported:
+  // not a Unix socket.
+  Status sendDescriptor(wire::FrameHeader header, Bytes body, Descriptor descriptor);
+  // During frame(): the descriptor that came with it; not valid if none did.
+  Descriptor takeDescriptor() { return std::move(descriptor_); }
 
   static constexpr std::size_t kMaxBulkPieces = 1'088;  // 4 MiB in granules, or a thousand small objects
 
@@ -209,6 +218,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::vector<Bytes> bulk;
     std::size_t bytes = 0;  // all of it
     std::shared_ptr<const void> keep;
+    Descriptor descriptor;
   };
 
   Connection(Reactor& reactor, Descriptor fd, ConnectionOptions options, ConnectionHandler& handler);
@@ -235,6 +245,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool parseBody();
   bool parseBulk();
   void bodyComplete();
+  ssize_t receivePieces(iovec* to, std::size_t count);
+  bool claimDescriptor();
   std::size_t bulkRooms(iovec* to, std::size_t max, std::size_t bytes);
   void bulkReceived(std::size_t bytes);
   void drainInput();
@@ -245,6 +257,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Outgoing& pushFrame();
   Status flush();
   std::size_t gather(iovec* to, std::size_t max) const;
+  ssize_t sendPieces(iovec* pieces, std::size_t count);
   void sent(std::size_t bytes);
   void flushSoon();  // at once, or at the end of what is being received
   void tellWritable();
@@ -279,6 +292,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t body_have_ = 0;
   BulkTarget target_;
   std::size_t bulk_have_ = 0;
+  std::deque<Descriptor> descriptors_;  // that came, and whose frames haven't yet
+  Descriptor descriptor_;               // of the frame that is being handled
 
   std::vector<Outgoing> queue_;  // a ring of 2^n frames
   std::size_t queue_head_ = 0, queue_count_ = 0, queued_bytes_ = 0;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -16,12 +17,13 @@ namespace forebay::io {
 namespace {
 
 constexpr std::size_t kStaging = 16 * kKiB;
-constexpr std::size_t kReadAhead = 512;         // behind bulk: the next header and body, and little bulk to copy
-constexpr std::size_t kLittleBulk = 8 * kKiB;   // to copy it costs less than another system call
-constexpr std::size_t kPortion = 256 * kKiB;    // fits the L2 cache with room to spare
-constexpr int kReceivesPerRound = 16;           // 4 MiB of bulk; then other connections of the loop get their turn
-constexpr std::size_t kRooms = 256;             // of one readv
-constexpr std::size_t kKeptBuffer = 64 * kKiB;  // a larger body's memory is given back after use
+constexpr std::size_t kReadAhead = 512;          // behind bulk: the next header and body, and little bulk to copy
+constexpr std::size_t kLittleBulk = 8 * kKiB;    // to copy it costs less than another system call
+constexpr std::size_t kPortion = 256 * kKiB;     // fits the L2 cache with room to spare
+constexpr int kReceivesPerRound = 16;            // 4 MiB of bulk; then other connections of the loop get their turn
+constexpr std::size_t kRooms = 256;              // of one readv
+constexpr std::size_t kKeptBuffer = 64 * kKiB;   // a larger body's memory is given back after use
+constexpr std::size_t kWaitingDescriptors = 16;  // whose frames haven't come yet
 
 // Where bulk goes that nobody wants. Its content is never looked at.
 MutableBytes scratch() {
@@ -94,7 +96,7 @@ bool Connection::receiveOnce() {
   }
   if (ahead > 0) to[n++] = {.iov_base = staging_.get() + staged_end_, .iov_len = ahead};
 
-  const ssize_t got = readv(fd_.get(), to, static_cast<int>(n));
+  const ssize_t got = receivePieces(to, n);
   if (got < 0 && errno == EINTR) return true;
   if (got < 0 && errno == EAGAIN) return false;
   if (got <= 0) {
@@ -113,6 +115,37 @@ bool Connection::receiveOnce() {
   if (receiving_ == Receiving::Bulk) bulkReceived(taken);
   parse();
   return bytes == direct + ahead;  // less: the socket is empty
+}
+
+// Like readv. A node's descriptors come with it: those of one sendmsg never with the bytes of the next.
+ssize_t Connection::receivePieces(iovec* to, std::size_t count) {
+  if (!connecting_side_ || !remote_.identity.is_unix) return readv(fd_.get(), to, static_cast<int>(count));
+  msghdr message{};
+  message.msg_iov = to;
+  message.msg_iovlen = count;
+  alignas(cmsghdr) std::byte control[CMSG_SPACE(sizeof(int))];
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t got = recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
+    descriptors_.emplace_back(fd);
+  }
+  return got;
+}
+
+// False: it says that one comes, and none did; or too many came.
+bool Connection::claimDescriptor() {
+  descriptor_.reset();
+  if (descriptors_.size() > kWaitingDescriptors) return false;
+  if ((header_.flags & wire::kCarriesDescriptor) == 0) return true;
+  if (descriptors_.empty()) return false;
+  descriptor_ = std::move(descriptors_.front());
+  descriptors_.pop_front();
+  return true;
 }
 
 void Connection::parse() {
@@ -176,8 +209,11 @@ void Connection::bodyComplete() {
     if (header_.bulk_length > 0) return badFrame({.code = Code::Corrupt, .message = "a Hello with bulk"});
     return greeting(body_);
   }
+  if (connecting_side_ && !claimDescriptor())
+    return badFrame({.code = Code::Corrupt, .message = "a frame without the descriptor that it names"});
   if (header_.bulk_length == 0) {
     handler_->frame(header_, body_);
+    descriptor_.reset();
   } else {
     target_.reset();
     bulk_have_ = 0;

@@ -82,6 +82,15 @@ Status Reply::send(wire::MessageType type, const google::protobuf::MessageLite& 
   return session->finishWithBulk(slot_, type, message, bulk, std::move(keep));
 }
 
+Status Reply::sendDescriptor(wire::MessageType type, const google::protobuf::MessageLite& message,
+                             Descriptor descriptor) {
+  const auto session = this->session();
+  if (!session) return clientLeft();
+  if (!session->takesDescriptors())
+    return forebay::fail(Code::Unsupported, "descriptors go to clients of this machine, over its Unix socket");
+  return session->finish(slot_, type, message, std::move(descriptor));
+}
+
 Status Reply::fail(const Error& error) {
   return send(wire::MessageType::Failure, wire::toMessage(error));
 }
@@ -131,14 +140,17 @@ wire::FrameHeader ServerSession::answerTo(std::uint64_t request_id, wire::Messag
   return header;
 }
 
-Status ServerSession::finish(std::uint32_t slot, wire::MessageType type, const google::protobuf::MessageLite& message) {
+Status ServerSession::finish(std::uint32_t slot, wire::MessageType type, const google::protobuf::MessageLite& message,
+                             Descriptor descriptor) {
   const std::uint64_t request_id = slots_[slot].request_id;
   const Task dropped = release(slot);
   if (const Status written = wire::serialize(message, scratch_); !written) {
     refuse(request_id, written.error());
     return written;
   }
-  const Status sent = connection_->sendAnyway(answerTo(request_id, type), scratch_);
+  const wire::FrameHeader header = answerTo(request_id, type);
+  const Status sent = descriptor.valid() ? connection_->sendDescriptor(header, scratch_, std::move(descriptor))
+                                         : connection_->sendAnyway(header, scratch_);
   if (scratch_.capacity() > kKeptBuffer) scratch_ = {};
   pauseWhenBehind();
   return sent;

@@ -66,6 +66,8 @@ class Reply {
   // the connection's queue is full, and the request is still open. So it is after InvalidArgument: no frame holds that.
   Status send(wire::MessageType type, const google::protobuf::MessageLite& message, std::span<const Bytes> bulk,
               std::shared_ptr<const void> keep);
+  // The same with a descriptor, for a client of this machine. Unsupported: it came over TCP; the request is still open.
+  Status sendDescriptor(wire::MessageType type, const google::protobuf::MessageLite& message, Descriptor descriptor);
   // Ends any request, also a Read whose frames were partly sent.
   Status fail(const Error& error);
 

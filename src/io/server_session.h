@@ -17,9 +17,11 @@ class ServerSession : public ConnectionHandler, public std::enable_shared_from_t
 
   // For Reply.
   bool alive(std::uint32_t slot, std::uint32_t generation) const;
-  Status finish(std::uint32_t slot, wire::MessageType type, const google::protobuf::MessageLite& message);
+  Status finish(std::uint32_t slot, wire::MessageType type, const google::protobuf::MessageLite& message,
+                Descriptor descriptor = {});
   Status finishWithBulk(std::uint32_t slot, wire::MessageType type, const google::protobuf::MessageLite& message,
                         std::span<const Bytes> bulk, std::shared_ptr<const void> keep);
+  bool takesDescriptors() const { return connection_->remote().identity.is_unix; }
   Status data(std::uint32_t slot, const wire::ReadData& data, const wire::ReadDataLists& lists,
               std::span<const Bytes> bulk, std::shared_ptr<const void> keep);
   void onWritable(std::uint32_t slot, Task task) { slots_[slot].writable = std::move(task); }

@@ -432,7 +432,11 @@ void Channel::Impl::answerCall(const wire::FrameHeader& header, Pending& pending
   AnswerCallback done = std::exchange(pending.done, {});
   const auto bulk = std::exchange(pending.bulk, {});  // it lives until the callback has taken what came
   release(pending);
-  done(Answer{.header = header, .body = body, .from = remote_->node_id});
+  io::Descriptor descriptor = connection_->takeDescriptor();
+  done(Answer{.header = header,
+              .body = body,
+              .from = remote_->node_id,
+              .descriptor = descriptor.valid() ? &descriptor : nullptr});
 }
 
 // What it says must be about this read; where its bytes may go is checked apart.

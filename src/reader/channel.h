@@ -44,8 +44,9 @@ using RequestId = std::uint64_t;  // 0 is never given out
 
 struct Answer {
   const wire::FrameHeader& header;
-  Bytes body;                         // valid during the callback
-  core::NodeId from = core::kNoNode;  // who answered, by its own word
+  Bytes body;                            // valid during the callback
+  core::NodeId from = core::kNoNode;     // who answered, by its own word
+  io::Descriptor* descriptor = nullptr;  // that came with it, if one did: to be moved from during the callback
 };
 using AnswerCallback = std::move_only_function<void(Result<Answer>)>;
 

@@ -79,6 +79,10 @@ struct FrameHeader {
   bool operator==(const FrameHeader&) const = default;
 };
 
+// Flags of a header.
+// A file descriptor comes with the frame, by SCM_RIGHTS: over a Unix socket, from a node to its client.
+constexpr std::uint16_t kCarriesDescriptor = 1;
+
 using HeaderBytes = std::span<std::byte, kHeaderBytes>;
 
 void encodeHeader(const FrameHeader& header, HeaderBytes to);
