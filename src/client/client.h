@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "core/types.h"
+#include "io/descriptor.h"
 
 namespace forebay::client {
 
@@ -77,6 +78,11 @@ class Client {
   // origin before its bytes were cached.
   virtual void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
                     Callback<std::size_t> done) = 0;
+
+  // A file whose content is that version, whole and verified, for reading and mapping. It stays what it is for as long
+  // as it is open, whatever the node does. NotFound: the node doesn't have all of it in one place now; Busy: it has
+  // given away as much as it may; Unsupported: it never will.
+  virtual void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) = 0;
 
   // Who owns and who holds the chunks of an object.
   virtual void where(std::string path, TimePoint deadline, Callback<Where> done) = 0;

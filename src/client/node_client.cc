@@ -36,6 +36,36 @@ class Question : public NodeOperation {
   std::move_only_function<void(Result<Bytes>)> done_;
 };
 
+// The same for one that is answered by a descriptor, once: nobody waits for it where a node is too busy to say.
+class RegionQuestion : public NodeOperation {
+ public:
+  RegionQuestion(NodeConnection& connection, const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done)
+      : NodeOperation(connection, deadline, 0), bytes_(plan.size), done_(std::move(done)) {
+    *message_.mutable_plan() = wire::toMessage(plan);
+  }
+
+ private:
+  void attempt() override {
+    const auto self = std::static_pointer_cast<RegionQuestion>(shared_from_this());
+    request_ = channel().call(wire::MessageType::RegionRequest, message_, deadline_,
+                              [self](Result<reader::Answer> answer) { self->answered(std::move(answer)); });
+  }
+  void answered(Result<reader::Answer> answer) {
+    request_ = 0;
+    close();
+    if (!answer) return done_(fail(answer.error()));
+    const auto reply = wire::parse<wire::pb::RegionReply>(answer->body);
+    if (!reply) return done_(fail(reply.error()));
+    if (answer->descriptor == nullptr || reply->bytes() != bytes_) return done_(fail(notAnswered()));
+    done_(std::move(*answer->descriptor));
+  }
+  void finish(const Error& error) override { done_(fail(error)); }
+
+  const std::uint64_t bytes_;
+  wire::pb::RegionRequest message_;
+  Callback<io::Descriptor> done_;
+};
+
 template <class Message>
 void ask(NodeConnection& connection, wire::MessageType type, Message message, TimePoint deadline,
          std::move_only_function<void(Result<Bytes>)> done, CallId call = 0) {
@@ -262,6 +292,10 @@ void NodeClient::load(std::span<const core::Plan> plans, const LoadTarget& targe
       });
 }
 
+void NodeClient::region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) {
+  connection_->run(std::make_shared<RegionQuestion>(*connection_, plan, deadline, std::move(done)));
+}
+
 void NodeClient::where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done) {
   wire::pb::WhereRequest request;
   request.set_mount(std::move(mount));
@@ -339,6 +373,9 @@ class MountClient : public Client {
   void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
             Callback<std::size_t> done) override {
     node_->read(plan, offset, into, deadline, std::move(done));
+  }
+  void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) override {
+    node_->region(plan, deadline, std::move(done));
   }
   void where(std::string path, TimePoint deadline, Callback<Where> done) override {
     node_->where(mount_, std::move(path), deadline, std::move(done));

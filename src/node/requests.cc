@@ -143,6 +143,8 @@ Status Requests::handle(const io::Request& request, Bytes body, io::Reply& reply
       return cache_control_.evict(request, body, reply);
     case wire::MessageType::LoadRequest:
       return load_requests_.serve(request, body, reply);
+    case wire::MessageType::RegionRequest:
+      return region(request, body, reply);
     case wire::MessageType::MapRequest: {
       wire::pb::MapReply map;
       map.set_version(deps_.cell.map().version());
@@ -160,6 +162,21 @@ Status Requests::handle(const io::Request& request, Bytes body, io::Reply& reply
     default:
       return fail(Code::Unsupported, "this version doesn't answer that request");
   }
+}
+
+// All of an object as a file, which its client reads, maps, or gives to the kernel, without asking for a byte of it.
+Status Requests::region(const io::Request& request, Bytes body, io::Reply& reply) {
+  if (!request.from.identity.is_unix)
+    return fail(Code::Unsupported, "a file of the arena goes to programs of this machine, over the node's Unix socket");
+  const auto message = TRY(wire::parse<wire::pb::RegionRequest>(body));
+  const core::Plan asked = wire::fromMessage(message.plan());
+  const auto plan = plans_.check(wire::ReadObject::of(asked), deps_.mounts).plan;
+  if (plan == nullptr) return fail(Code::PermissionDenied, "no such mount, or not a plan of it");
+  auto file = TRY(deps_.arena.exportObject(io::Reactor::now(), plan->key));
+  wire::pb::RegionReply answer;
+  answer.set_bytes(plan->size);
+  (void)reply.sendDescriptor(wire::MessageType::RegionReply, answer, std::move(file));
+  return {};
 }
 
 void Requests::read(const io::Request& request, const wire::ReadView& read, io::Reply reply) {

@@ -64,6 +64,7 @@ class Requests : public io::RequestHandler {
   void answerWhere(Where& where);
   Status status(const io::Request& request, Bytes body, io::Reply& reply);
   Status addMount(const io::Request& request, Bytes body, io::Reply& reply);
+  Status region(const io::Request& request, Bytes body, io::Reply& reply);
   Result<Mount*> mountOf(const std::string& name);
 
   Deps deps_;

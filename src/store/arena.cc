@@ -99,6 +99,8 @@ Arena::Impl::Impl(Arena& owner, Metrics& metrics)
       eviction(withCapacity(owner.options_.eviction, owner.options_.capacity_bytes)),
       used_gauge(metrics.gauge("forebay_arena_used_bytes", "Memory that the arena takes, of all kinds.")),
       transit_gauge(metrics.gauge("forebay_arena_transit_bytes", "Of it, charged to transit copies.")),
+      exported_gauge(metrics.gauge("forebay_arena_exported_bytes",
+                                   "Of it, whole objects that clients or the kernel may read as files.")),
       refused_counter(metrics.counter("forebay_arena_refused_total", "Fills refused because nothing could leave.")),
       not_admitted_counter(metrics.counter("forebay_arena_not_admitted_total",
                                            "Fills kept as transit copies only: their mount's share was full.")) {
@@ -315,6 +317,7 @@ void Arena::Impl::release(Unit& unit, std::uint32_t& count) {
 void Arena::Impl::updateMetrics() {
   used_gauge.set(static_cast<std::int64_t>(used()));
   transit_gauge.set(static_cast<std::int64_t>(eviction.transitBytes()));
+  exported_gauge.set(static_cast<std::int64_t>(exported_bytes));
 }
 
 // ---- filling
@@ -583,7 +586,7 @@ void Arena::forget(const core::ObjectKey& key) {
   impl_->updateMetrics();
 }
 
-Result<io::Descriptor> Arena::exportObject(const core::ObjectKey& key) {
+Result<io::Descriptor> Arena::exportObject(TimePoint now, const core::ObjectKey& key) {
   const detail::Object* object = impl_->find(key);
   const auto not_complete = [] { return fail(Code::NotFound, "the object isn't complete in a region of the arena"); };
   if (object == nullptr || object->region == nullptr) return not_complete();
@@ -594,7 +597,22 @@ Result<io::Descriptor> Arena::exportObject(const core::ObjectKey& key) {
     covered += unit->length;
   }
   if (covered != object->size) return not_complete();
-  return object->region->openForOthers(options_.directory->read_only.get());
+  if (!object->region->everLeft()) {
+    const std::uint64_t bytes = object->region->blockBytes();
+    const std::uint64_t most = options_.capacity_bytes / 100 * options_.max_exported_percent;
+    if (impl_->outside_bytes != 0) impl_->refreshOutside();
+    if (impl_->exported_bytes + impl_->outside_bytes + bytes > most)
+      return fail(
+          Code::Busy,
+          fmt::format("exported objects may take {} bytes of the arena: there is no room for {} more", most, bytes),
+          kRetryMs);
+    impl_->exported_bytes += bytes;
+  }
+  for (const auto& [index, unit] : object->units) impl_->eviction.touch(now, unit->ref);
+  auto file = object->region->openForOthers(options_.directory->read_only.get());
+  if (!file && !object->region->everLeft()) impl_->exported_bytes -= object->region->blockBytes();
+  impl_->updateMetrics();
+  return file;
 }
 
 // ---- counting
@@ -612,6 +630,7 @@ ArenaStats Arena::stats() const {
           .slab_free = impl.slab->allocator().freeUnits() * kUnit,
           .index_bytes = impl.index_bytes + impl.eviction.ghosts() * detail::kGhostCost,
           .outside_bytes = impl.outside_bytes,
+          .exported_bytes = impl.exported_bytes,
           .transit_bytes = impl.eviction.transitBytes(),
           .pinned_bytes = impl.pinned_bytes,
           .objects = impl.objects.size(),

@@ -54,19 +54,22 @@ struct ArenaOptions {
   std::optional<io::MemoryDirectory> directory;
   // Each takes a descriptor and a mapping. 0: a quarter of RLIMIT_NOFILE. Objects beyond live in slabs.
   std::uint32_t max_object_regions = 0;
+  // Of the capacity, that exported objects take at most, those that have left the arena since included.
+  std::uint32_t max_exported_percent = 50;
   core::EvictionOptions eviction;  // its capacity is the arena's
 };
 constexpr std::uint64_t kMinArena = 8 * kMiB;
 
 struct ArenaStats {
   std::uint64_t capacity = 0, used = 0;
-  std::uint64_t region_bytes = 0;   // of them in object regions
-  std::uint64_t slab_bytes = 0;     // populated slab pages
-  std::uint64_t slab_free = 0;      // of them not in any extent
-  std::uint64_t index_bytes = 0;    // estimated
-  std::uint64_t outside_bytes = 0;  // dropped regions that others still hold
-  std::uint64_t transit_bytes = 0;  // charged to transit copies
-  std::uint64_t pinned_bytes = 0;   // charged to units in use
+  std::uint64_t region_bytes = 0;    // of them in object regions
+  std::uint64_t slab_bytes = 0;      // populated slab pages
+  std::uint64_t slab_free = 0;       // of them not in any extent
+  std::uint64_t index_bytes = 0;     // estimated
+  std::uint64_t outside_bytes = 0;   // dropped regions that others still hold
+  std::uint64_t exported_bytes = 0;  // of regions that others may hold, and that are still here
+  std::uint64_t transit_bytes = 0;   // charged to transit copies
+  std::uint64_t pinned_bytes = 0;    // charged to units in use
   std::uint64_t objects = 0, units = 0, regions = 0;
   std::uint64_t evicted_bytes = 0, evicted_units = 0;
   std::uint64_t refused = 0;       // reserve() said Busy
@@ -211,8 +214,9 @@ class Arena {
   void evict(Sweep& sweep, std::size_t max_objects);
 
   // A read-only descriptor of a complete object's region, for another process or the kernel. The region is never
-  // punched or reused afterwards: the object leaves whole. NotFound: not complete in a region.
-  Result<io::Descriptor> exportObject(const core::ObjectKey& key);
+  // punched or reused afterwards: the object leaves whole. Counts as a read of all of it. NotFound: not complete in a
+  // region. Busy: exported objects have their share already.
+  Result<io::Descriptor> exportObject(TimePoint now, const core::ObjectKey& key);
 
   std::uint64_t capacityBytes() const { return options_.capacity_bytes; }
   std::uint64_t usedBytes() const;

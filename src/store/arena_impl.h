@@ -208,7 +208,7 @@ struct Arena::Impl {
   std::vector<Unit*> by_ref;
   std::map<std::pair<std::uint32_t, std::uint16_t>, Unit*> slab_owners;  // by slab page and first unit
   std::unordered_map<Unit*, std::unique_ptr<Unit>> forgotten;            // still in use
-  std::uint64_t region_bytes = 0, index_bytes = 0, outside_bytes = 0;
+  std::uint64_t region_bytes = 0, index_bytes = 0, outside_bytes = 0, exported_bytes = 0;
   std::uint64_t next_region_name = 1;
   std::uint32_t regions = 0;
   std::uint64_t units = 0, pinned_bytes = 0, refused = 0, not_admitted = 0, evicted_units = 0, evicted_bytes = 0;
@@ -216,6 +216,7 @@ struct Arena::Impl {
 
   Gauge& used_gauge;
   Gauge& transit_gauge;
+  Gauge& exported_gauge;
   Counter& refused_counter;
   Counter& not_admitted_counter;
   std::array<Counter*, core::kLeaveReasons> evicted_bytes_by{}, evicted_by{};

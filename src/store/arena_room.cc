@@ -424,6 +424,7 @@ void Arena::Impl::dropRegion(std::shared_ptr<ObjectRegion>& region) {
   const bool left = region->everLeft();
   if (last) {
     region_bytes -= region->blockBytes();
+    if (left) exported_bytes -= region->blockBytes();
     index_bytes -= detail::kRegionCost;
     --regions;
   }

@@ -435,9 +435,9 @@ TEST_P(RegionArenaTest, neverPunchesARegionThatLeft) {
   auto arena = ARENA_OR_SKIP(32 * kMiB);
   const Plan plan = planOf(1, 8 * kMiB, 21, kOther);
   for (std::uint32_t chunk = 0; chunk + 1 < plan.chunks(); ++chunk) ASSERT_TRUE(loadChunk(*arena, plan, chunk));
-  EXPECT_EQ(arena->exportObject(plan.key).error().code, Code::NotFound) << "not complete";
+  EXPECT_EQ(arena->exportObject(now_, plan.key).error().code, Code::NotFound) << "not complete";
   ASSERT_TRUE(loadChunk(*arena, plan, 3));
-  auto file = arena->exportObject(plan.key);
+  auto file = arena->exportObject(now_, plan.key);
   ASSERT_TRUE(file) << file.error().text();
   EXPECT_LT(::write(file->get(), "x", 1), 0);
   for (std::uint64_t id = 10; id < 60; ++id) {
@@ -500,7 +500,7 @@ class Chaos {
       return;
     }
     if (dice < 98) return arena_.jobEnded(now, plan.mount);
-    if (auto file = arena_.exportObject(plan.key)) {
+    if (auto file = arena_.exportObject(now, plan.key)) {
       files_.push_back(std::move(*file));
       if (files_.size() > 2) files_.erase(files_.begin());
     }

@@ -61,6 +61,10 @@ std::string_view messageName(MessageType type) {
       return "LoadRequest";
     case MessageType::LoadReply:
       return "LoadReply";
+    case MessageType::RegionRequest:
+      return "RegionRequest";
+    case MessageType::RegionReply:
+      return "RegionReply";
     case MessageType::Read:
       return "Read";
     case MessageType::ReadData:
@@ -81,6 +85,7 @@ bool isRequest(MessageType type) {
     case MessageType::RefreshRequest:
     case MessageType::EvictRequest:
     case MessageType::LoadRequest:
+    case MessageType::RegionRequest:
     case MessageType::Read:
       return true;
     default:

@@ -55,6 +55,8 @@ enum class MessageType : std::uint16_t {
   EvictReply = 35,
   LoadRequest = 36,
   LoadReply = 37,
+  RegionRequest = 38,
+  RegionReply = 39,
   Read = 64,
   ReadData = 65,  // many to one Read
 };

@@ -177,6 +177,10 @@ Status validate(const pb::LoadReply& m) {
   return {};
 }
 
+Status validate(const pb::RegionRequest& m) {
+  return validate(m.plan());
+}
+
 Status validate(const pb::AddMountRequest& m) {
   TRY(shortEnough("a mount's name", m.name(), kMaxName));
   TRY(shortEnough("a URL", m.url(), kMaxOptionText));

@@ -40,6 +40,7 @@ Status validate(const pb::EvictRequest& m);
 Status validate(const pb::EvictReply& m);
 Status validate(const pb::LoadRequest& m);
 Status validate(const pb::LoadReply& m);
+Status validate(const pb::RegionRequest& m);
 
 // Paths of one request to refresh or to evict: whoever has more asks again.
 constexpr int kMaxPathsPerForget = 4'096;

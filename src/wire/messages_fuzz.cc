@@ -95,6 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 18:
       tryAs<pb::LoadRequest>(body);
+      tryAs<pb::RegionRequest>(body);
       break;
     case 19:
       tryAs<pb::LoadReply>(body);
