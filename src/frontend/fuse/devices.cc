@@ -1,6 +1,7 @@
 #include "frontend/fuse/devices.h"
 
 #include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -51,6 +52,23 @@ int Devices::send(unsigned device, std::span<const iovec> parts) {
     if (::writev(descriptors_[device].get(), parts.data(), static_cast<int>(parts.size())) >= 0) return 0;
     if (errno != EINTR) return errno;
   }
+}
+
+namespace {
+// Of Linux 6.9, which older headers lack.
+constexpr unsigned long kBackingOpen = _IOW(FUSE_DEV_IOC_MAGIC, 1, BackingMap);
+constexpr unsigned long kBackingClose = _IOW(FUSE_DEV_IOC_MAGIC, 2, std::uint32_t);
+}  // namespace
+
+int Devices::openBacking(int file) {
+  BackingMap map{.file = file};
+  const int id = ::ioctl(descriptors_.front().get(), kBackingOpen, &map);
+  return id >= 0 ? id : -errno;
+}
+
+void Devices::closeBacking(std::uint32_t id) {
+  if (::ioctl(descriptors_.front().get(), kBackingClose, &id) != 0)
+    log::debug("fuse", "close backing file {}: {}", id, ::strerrordesc_np(errno));
 }
 
 bool Devices::forgetName(NodeNumber parent, const std::string& name) {

@@ -25,6 +25,8 @@ class Devices final : public Channel {
   Status waitReadable(unsigned device, Duration patience) const;
 
   int send(unsigned device, std::span<const iovec> parts) override;
+  int openBacking(int file) override;
+  void closeBacking(std::uint32_t id) override;
 
   // Asks the kernel to forget a name. False: it is not needed there any more.
   bool forgetName(NodeNumber parent, const std::string& name);

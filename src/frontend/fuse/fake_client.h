@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
+#include <fcntl.h>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
+#include <sys/mman.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "client/client.h"
@@ -35,6 +38,11 @@ class FakeClient final : public client::Client {
       directories_.insert(path.substr(0, slash));
     versions_[path] = version;
     bytes_[{path, std::move(version)}] = std::move(bytes);
+  }
+  // From now on a file of its bytes is given away; `complete` = false: not any more.
+  void setComplete(const std::string& path, bool complete = true) {
+    const std::lock_guard lock(mutex_);
+    complete ? (void)complete_.insert(path) : (void)complete_.erase(path);
   }
   void putDirectory(const std::string& path) {
     const std::lock_guard lock(mutex_);
@@ -104,6 +112,7 @@ class FakeClient final : public client::Client {
   struct Counts {
     std::uint64_t lookups = 0, revalidations = 0, lists = 0, reads = 0, wheres = 0;
     std::size_t largest_read = 0;
+    std::uint64_t regions = 0;
   };
   Counts counts() const {
     const std::lock_guard lock(mutex_);
@@ -138,6 +147,13 @@ class FakeClient final : public client::Client {
     post(deadline,
          [this, path = plan.path, version = plan.version, offset, into, done = std::move(done)](
              bool cancelled) mutable { done(cancelled ? cancelledError() : doRead(path, version, offset, into)); });
+  }
+  void region(const core::Plan& plan, TimePoint deadline, client::Callback<io::Descriptor> done) override {
+    const std::lock_guard lock(mutex_);
+    ++counts_.regions;
+    post(deadline, [this, path = plan.path, version = plan.version, done = std::move(done)](bool cancelled) mutable {
+      done(cancelled ? cancelledError() : doRegion(path, version));
+    });
   }
   void where(std::string path, TimePoint deadline, client::Callback<client::Where> done) override {
     const std::lock_guard lock(mutex_);
@@ -247,6 +263,17 @@ class FakeClient final : public client::Client {
     return length;
   }
 
+  Result<io::Descriptor> doRegion(const std::string& path, const std::string& version) {
+    const std::lock_guard lock(mutex_);
+    const auto found = bytes_.find({path, version});
+    if (!complete_.contains(path) || found == bytes_.end()) return fail(Code::NotFound, path + ": not complete here");
+    const io::Descriptor written(memfd_create("region", MFD_CLOEXEC));
+    const auto size = static_cast<ssize_t>(found->second.size());
+    if (::write(written.get(), found->second.data(), found->second.size()) != size)
+      return fail(Code::Internal, "write to a memfd");
+    return io::Descriptor(::open(("/proc/self/fd/" + std::to_string(written.get())).c_str(), O_RDONLY | O_CLOEXEC));
+  }
+
   Result<client::Where> doWhere(const std::string& path) {
     const std::lock_guard lock(mutex_);
     const auto found = versions_.find(path);
@@ -272,6 +299,7 @@ class FakeClient final : public client::Client {
   std::uint32_t page_limit_ = UINT32_MAX;
   std::optional<Code> read_error_, lookup_error_;
   Counts counts_;
+  std::set<std::string> complete_;
   std::multimap<TimePoint, Call> queue_;
   bool ending_ = false;
   std::thread thread_;

@@ -30,6 +30,8 @@ constexpr std::string_view kErrorsName = "forebay_fuse_errors_total", kErrorsHel
 FuseMetrics::FuseMetrics(Metrics& metrics)
     : other_errors(metrics.counter(kErrorsName, kErrorsHelp, {{"errno", "other"}})),
       bytes(metrics.counter("forebay_fuse_read_bytes_total", "Bytes of files given to the kernel.")),
+      passthrough_opens(metrics.counter("forebay_fuse_passthrough_opens_total",
+                                        "Opens of complete objects whose bytes the kernel reads by itself.")),
       hidden(metrics.counter("forebay_fuse_hidden_names_total",
                              "Names in listings that were left out because POSIX can't hold them.")),
       malformed(metrics.counter("forebay_fuse_malformed_requests_total", "Requests that could not be understood.")),

@@ -20,6 +20,7 @@ struct FuseMetrics {
   std::vector<std::pair<int, Counter*>> errors;
   Counter& other_errors;
   Counter& bytes;
+  Counter& passthrough_opens;
   Counter& hidden;
   Counter& malformed;
   Counter& late;

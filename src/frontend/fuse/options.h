@@ -40,6 +40,10 @@ struct Options {
   Duration deadline = 60s;
   // Bytes of replies that are being filled or kept for the next read. 128 requests of 1 MiB.
   std::uint64_t reply_bytes = 128 * kMiB;
+  // The kernel reads objects that this machine's node has complete, and of at least so many bytes, by itself, where it
+  // can and may (Linux 6.9, root).
+  bool passthrough = true;
+  std::uint64_t passthrough_least = 2 * kMiB;
   // Operations that wait for the client; beyond it requests stay with the kernel.
   std::uint32_t max_outstanding = 1024;
   // How far the kernel reads ahead of a sequential reader, and around a page fault. Applied by root only: for others

@@ -300,6 +300,13 @@ Result<InitAnswer> negotiate(const InitRequest& request, InitLimits limits) {
   answer.out.max_write = kMaxWrite;
   answer.out.time_gran = 1;
   answer.out.max_pages = kMaxRead / 4096;
+  answer.passthrough =
+      limits.passthrough && (request.flags & kInitExtended) != 0 && (request.flags & kInitPassthrough) != 0;
+  if (answer.passthrough) {
+    answer.out.flags |= static_cast<std::uint32_t>(kInitExtended);
+    answer.out.flags2 = static_cast<std::uint32_t>(kInitPassthrough >> 32);
+    answer.out.unused[0] = 1;  // max_stack_depth: backing files are of file systems that are stacked on none
+  }
   return answer;
 }
 

@@ -110,13 +110,28 @@ int errnoOf(Code code);
 // A component that can be shown: not empty, '.' or '..', at most 255 bytes, without '/' and NUL.
 bool nameFits(std::string_view name);
 
+// Of Linux 6.9 (7.40), which older headers lack.
+constexpr std::uint64_t kInitExtended = std::uint64_t{1} << 30, kInitPassthrough = std::uint64_t{1} << 37;
+constexpr std::uint32_t kOpenPassthrough = 1U << 7;
+struct BackingMap {  // FUSE_DEV_IOC_BACKING_OPEN's
+  std::int32_t file = -1;
+  std::uint32_t flags = 0;
+  std::uint64_t padding = 0;
+};
+inline std::int32_t& backingIdOf(fuse_open_out& out) {
+  static_assert(sizeof(fuse_open_out) == 16 && sizeof out.padding == 4);
+  return reinterpret_cast<std::int32_t&>(out.padding);
+}
+
 struct InitAnswer {
   fuse_init_out out{};
+  bool passthrough = false;
   bool retry = false;  // the kernel's major version is newer: it will ask again with ours
 };
 struct InitLimits {
   std::uint64_t readahead = 0;
   std::uint16_t max_background = 0;
+  bool passthrough = false;  // wanted
 };
 // Unsupported for a kernel that is too old.
 Result<InitAnswer> negotiate(const InitRequest& request, InitLimits limits);

@@ -42,10 +42,15 @@ Session::Session(client::Client& client, Options options, Metrics& metrics, Chan
       channel_(channel),
       metrics_(metrics),
       started_ns_(wallClockNs()),
+      passthrough_(channel, options_.passthrough, options_.passthrough_least),
       operations_(options_.max_outstanding),
       buffers_(options_.reply_bytes) {}
 
 Session::~Session() = default;
+
+int Channel::openBacking(int) {
+  return -EOPNOTSUPP;
+}
 
 void Session::handle(unsigned device, Bytes bytes) {
   const auto header = parseHeader(bytes);
@@ -76,8 +81,9 @@ void Session::handle(unsigned device, Bytes bytes) {
 }
 
 void Session::on(const Ticket& ticket, const InitRequest& request) {
-  const auto answer =
-      negotiate(request, {.readahead = options_.readahead, .max_background = backgroundFor(options_.reply_bytes)});
+  const auto answer = negotiate(request, {.readahead = options_.readahead,
+                                          .max_background = backgroundFor(options_.reply_bytes),
+                                          .passthrough = passthrough_.wanted()});
   if (!answer) {
     {
       const std::lock_guard lock(refusal_mutex_);
@@ -87,6 +93,7 @@ void Session::on(const Ticket& ticket, const InitRequest& request) {
     state_.store(State::Refused, std::memory_order_release);
     return;
   }
+  passthrough_.offered(answer->passthrough);
   // Ready first: the next request may be in another worker's hands before this one returns from its write.
   if (!answer->retry) state_.store(State::Ready, std::memory_order_release);
   replyStruct(ticket, answer->out);
@@ -121,14 +128,19 @@ void Session::on(const Ticket& ticket, const GetAttrRequest&) {
 
 void Session::on(const Ticket& ticket, const ReleaseRequest& request) {
   NodeNumber node = 0;
+  bool tracked = false;
   {
     const std::lock_guard lock(handles_mutex_);
     if (request.directory) {
       if (auto found = directories_.extract(request.handle)) node = found.mapped()->node;
     } else {
-      if (auto found = files_.extract(request.handle)) node = found.mapped()->node;
+      if (auto found = files_.extract(request.handle)) {
+        node = found.mapped()->node;
+        tracked = found.mapped()->tracked;
+      }
     }
   }
+  if (tracked) passthrough_.closed(node);
   if (node != 0) {
     const std::lock_guard lock(nodes_mutex_);
     nodes_.close(node);

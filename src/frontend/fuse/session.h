@@ -28,6 +28,7 @@
 #include "frontend/fuse/node_table.h"
 #include "frontend/fuse/operations.h"
 #include "frontend/fuse/options.h"
+#include "frontend/fuse/passthrough.h"
 #include "frontend/fuse/protocol.h"
 
 namespace forebay::fuse {
@@ -38,6 +39,9 @@ class Channel {
   virtual ~Channel() = default;
   // One message, whole. 0, or the errno of the kernel's refusal: ENOENT if nobody waits for it any more.
   virtual int send(unsigned device, std::span<const iovec> parts) = 0;
+  // Gives the kernel a file that stands for a node's bytes: its number, or minus the errno of the refusal.
+  virtual int openBacking(int file);
+  virtual void closeBacking(std::uint32_t) {}
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -71,6 +75,7 @@ class Session : public std::enable_shared_from_this<Session> {
   struct File {
     NodeNumber node = 0;
     std::shared_ptr<const Inode> inode;  // with its plan
+    bool tracked = false;                // by passthrough_
   };
   struct Directory {
     NodeNumber node = 0;
@@ -108,7 +113,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void revalidateForOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode);
   void openedFor(Operation& op, const std::shared_ptr<const Inode>& inode, Result<client::Attributes> result);
   void openDirectory(const Ticket& ticket, std::shared_ptr<const Inode> inode);
-  void answerOpen(const Ticket& ticket, std::shared_ptr<const Inode> inode);
+  void regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& inode);
+  void regionFor(Operation& op, const std::shared_ptr<const Inode>& inode, const Result<io::Descriptor>& file);
+  void answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, int file);
   void walk(Operation& op, ReadDir read);
   void listed(Operation& op, ReadDir read, const WantPage& want, Result<client::DirectoryPage> result);
   void answerReadDir(const Ticket& ticket, const ReadDir& read, const Page* page);
@@ -175,6 +182,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::unordered_map<Handle, std::shared_ptr<Directory>> directories_;
   Handle next_handle_ = 1;
 
+  Passthrough passthrough_;
   OperationTable operations_;
   BufferPool buffers_;
   std::atomic<std::int64_t> next_trim_ns_{0};

@@ -119,7 +119,32 @@ void Session::on(const Ticket& ticket, const OpenRequest& request) {
   // A node from a listing has no plan yet.
   if (options_.consistency.kind == Consistency::Kind::Open || inode->plan == nullptr)
     return revalidateForOpen(ticket, inode);
-  answerOpen(ticket, std::move(inode));
+  if (!passthrough_.on() || !passthrough_.concerns(inode->size)) return answerOpen(ticket, inode, -1);
+  Operation* op = begin(ticket, {}, inode);
+  if (op == nullptr) return;
+  regionOrAnswer(*op, inode);
+}
+
+// What an open is answered with, but for the backing file: asks for it where there may be one.
+void Session::regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& inode) {
+  bool asked = false, called = true;
+  if (passthrough_.on() && passthrough_.concerns(inode->size) && !passthrough_.has(op.ticket.node))
+    called = whileRunning([&] {
+      asked = true;
+      client_.region(*inode->plan, op.deadline,
+                     [this, &op, inode](Result<io::Descriptor> file) { regionFor(op, inode, std::move(file)); });
+    });
+  if (!called) return abandon(op);
+  if (!asked) regionFor(op, inode, fail(Code::NotFound, "not asked for"));
+}
+
+// Without a file the bytes come through this process, as those of most objects do.
+void Session::regionFor(Operation& op, const std::shared_ptr<const Inode>& inode, const Result<io::Descriptor>& file) {
+  if (operations_.claim(op)) {
+    answerOpen(op.ticket, inode, file ? file->get() : -1);
+    operations_.answered(op);
+  }
+  operations_.calledBack(op);
 }
 
 void Session::revalidateForOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode) {
@@ -135,37 +160,45 @@ void Session::revalidateForOpen(const Ticket& ticket, const std::shared_ptr<cons
 
 void Session::openedFor(Operation& op, const std::shared_ptr<const Inode>& inode, Result<client::Attributes> result) {
   if (!result) return refuseClaimed(op, result.error());
-  if (operations_.claim(op)) {
-    if (sameObject(*inode, *result)) {
-      auto opened = inode;
-      {
-        const std::lock_guard lock(nodes_mutex_);
-        if (inode->plan == nullptr)
-          nodes_.setPlan(op.ticket.node, std::make_shared<const core::Plan>(std::move(result->plan)));
-        if (auto with_plan = nodes_.find(op.ticket.node)) opened = std::move(with_plan);
-      }
-      answerOpen(op.ticket, std::move(opened));
-    } else {
-      // Another version is another node. On ESTALE the kernel looks the path up once more, then opens that.
-      {
-        const std::lock_guard lock(nodes_mutex_);
-        nodes_.supersede(op.ticket.node);
-      }
-      refuse(op.ticket, ESTALE);
+  if (sameObject(*inode, *result)) {
+    auto opened = inode;
+    {
+      const std::lock_guard lock(nodes_mutex_);
+      if (inode->plan == nullptr)
+        nodes_.setPlan(op.ticket.node, std::make_shared<const core::Plan>(std::move(result->plan)));
+      if (auto with_plan = nodes_.find(op.ticket.node)) opened = std::move(with_plan);
     }
+    if (opened->plan != nullptr) return regionOrAnswer(op, opened);
+  }
+  if (operations_.claim(op)) {
+    // Another version is another node. On ESTALE the kernel looks the path up once more, then opens that. The same for
+    // one that was forgotten while it was being opened.
+    {
+      const std::lock_guard lock(nodes_mutex_);
+      nodes_.supersede(op.ticket.node);
+    }
+    refuse(op.ticket, ESTALE);
     operations_.answered(op);
   }
   operations_.calledBack(op);
 }
 
-void Session::answerOpen(const Ticket& ticket, std::shared_ptr<const Inode> inode) {
-  if (inode->plan == nullptr) return refuse(ticket, ESTALE);  // forgotten while it was being opened
+// `file`: of the whole object, or -1.
+void Session::answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, int file) {
   fuse_open_out out{};
   out.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
+  const bool tracked = passthrough_.wanted() && passthrough_.concerns(inode->size);
+  if (tracked) {
+    if (const auto backing = passthrough_.decide(ticket.node, file); backing != 0) {
+      out.open_flags = kOpenPassthrough | FOPEN_NOFLUSH;  // no cached pages beside it
+      backingIdOf(out) = static_cast<std::int32_t>(backing);
+      metrics_.passthrough_opens.add();
+    }
+  }
   {
     const std::lock_guard lock(handles_mutex_);
     out.fh = next_handle_++;
-    files_.emplace(out.fh, std::make_shared<const File>(File{.node = ticket.node, .inode = std::move(inode)}));
+    files_.emplace(out.fh, std::make_shared<const File>(File{.node = ticket.node, .inode = inode, .tracked = tracked}));
   }
   {
     const std::lock_guard lock(nodes_mutex_);
@@ -176,6 +209,7 @@ void Session::answerOpen(const Ticket& ticket, std::shared_ptr<const Inode> inod
     const std::lock_guard lock(handles_mutex_);
     files_.erase(out.fh);
   }
+  if (tracked) passthrough_.closed(ticket.node);
   const std::lock_guard lock(nodes_mutex_);
   nodes_.close(ticket.node);
 }

@@ -1,0 +1,43 @@
+#include "frontend/fuse/passthrough.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "frontend/fuse/session.h"
+
+namespace forebay::fuse {
+
+bool Passthrough::has(NodeNumber node) const {
+  const std::lock_guard lock(mutex_);
+  return opened_.contains(node);
+}
+
+Passthrough::Backing Passthrough::decide(NodeNumber node, int file) {
+  const std::lock_guard lock(mutex_);
+  Opened& opened = opened_[node];
+  if (opened.handles++ == 0 && file >= 0) opened.backing = give(file);
+  return opened.backing;
+}
+
+void Passthrough::closed(NodeNumber node) {
+  const std::lock_guard lock(mutex_);
+  const auto known = opened_.find(node);
+  if (known == opened_.end() || --known->second.handles > 0) return;
+  // Mappings, and who still reads, keep the file: the kernel only forgets the number.
+  if (known->second.backing != 0) channel_.closeBacking(known->second.backing);
+  opened_.erase(known);
+}
+
+Passthrough::Backing Passthrough::give(int file) {
+  const int id = channel_.openBacking(file);
+  if (id > 0) return static_cast<Backing>(id);
+  const int error = id == 0 ? EINVAL : -id;
+  const bool for_good = error != ENOMEM && error != ENOSPC && error != EMFILE && error != ENFILE && error != EINTR;
+  if (for_good && on_.exchange(false))
+    log::info("fuse", "the kernel doesn't read complete objects by itself ({}{}): all reads come through this process",
+              ::strerrordesc_np(error), error == EPERM ? ": it needs CAP_SYS_ADMIN" : "");
+  return 0;
+}
+
+}  // namespace forebay::fuse

@@ -1,0 +1,212 @@
+// Objects whose bytes the kernel reads by itself: real mounts, where this kernel can and this user may.
+#include "frontend/fuse/session.h"
+
+#include <csignal>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "frontend/fuse/mount_fixture.h"
+
+namespace forebay::fuse {
+namespace {
+
+constexpr std::size_t kSize = 5'000'001;
+
+class PassthroughTest : public MountTest {
+ protected:
+  void SetUp() override {
+    MountTest::SetUp();
+    if (IsSkipped()) return;
+    client_.put("shard", bytes_);
+    client_.setComplete("shard");
+    options_.consistency.kind = Consistency::Kind::Open;
+    mountIt();
+    const Descriptor probe = openAt("shard");
+    ASSERT_TRUE(probe);
+    if (passthroughs() == 0) GTEST_SKIP() << "this kernel, or this user's rights, give no passthrough";
+  }
+  std::uint64_t passthroughs() { return count("forebay_fuse_passthrough_opens_total", {}); }
+  std::uint64_t reads() { return count("forebay_fuse_requests_total", {{"op", "read"}}); }
+  std::uint64_t count(const std::string& name, const Labels& labels) {
+    return metrics_.counter(name, "", labels).value();
+  }
+  // Closes are told later.
+  void waitUntilClosed() const {
+    while (mount_->openHandles() != 0) std::this_thread::yield();
+  }
+
+  const std::string bytes_ = randomBytes(kSize, 1);
+};
+
+TEST_F(PassthroughTest, aCompleteObjectIsReadWithoutAskingUs) {
+  const std::uint64_t before = passthroughs();
+  const Descriptor one = openAt("shard"), other = openAt("shard");
+  EXPECT_EQ(readAll(one.get()).bytes, bytes_);
+  EXPECT_EQ(readAll(other.get(), 4'097).bytes, bytes_);
+  void* const map = ::mmap(nullptr, kSize, PROT_READ, MAP_SHARED, one.get(), 0);
+  ASSERT_NE(map, MAP_FAILED);
+  EXPECT_EQ(std::memcmp(map, bytes_.data(), kSize), 0);
+  ::munmap(map, kSize);
+  EXPECT_EQ(reads(), 0U);
+  EXPECT_EQ(client_.counts().reads, 0U);
+  EXPECT_EQ(passthroughs(), before + 2);
+}
+
+TEST_F(PassthroughTest, whatIsMappedStaysAfterItsHandleAndAfterTheCacheLostIt) {
+  Descriptor fd = openAt("shard");
+  void* const map = ::mmap(nullptr, kSize, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  ASSERT_NE(map, MAP_FAILED);
+  fd = Descriptor();
+  waitUntilClosed();
+  client_.loseBytes("shard", "v1");
+  EXPECT_EQ(std::memcmp(map, bytes_.data(), kSize), 0);
+  ::munmap(map, kSize);
+}
+
+TEST_F(PassthroughTest, anObjectThatIsNotCompleteIsReadThroughUsUntilItIs) {
+  waitUntilClosed();
+  client_.put("partial", bytes_);
+  const std::uint64_t before = passthroughs();
+  {
+    const Descriptor plain = openAt("partial");
+    EXPECT_EQ(readAll(plain.get()).bytes, bytes_);
+    client_.setComplete("partial");
+    const Descriptor beside = openAt("partial");  // of the same kind as the one that is open
+    EXPECT_EQ(readAll(beside.get()).bytes, bytes_);
+    EXPECT_EQ(passthroughs(), before);
+    EXPECT_GT(reads(), 0U);
+  }
+  waitUntilClosed();
+  const std::uint64_t so_far = reads();
+  {
+    const Descriptor complete = openAt("partial");
+    EXPECT_EQ(passthroughs(), before + 1);
+    client_.setComplete("partial", false);
+    const Descriptor beside = openAt("partial");
+    EXPECT_EQ(passthroughs(), before + 2) << "joins the one that is open";
+    EXPECT_EQ(readAll(complete.get()).bytes, bytes_);
+    EXPECT_EQ(readAll(beside.get()).bytes, bytes_);
+    EXPECT_EQ(reads(), so_far);
+  }
+  waitUntilClosed();
+  EXPECT_EQ(readAll(at("partial")).bytes, bytes_);
+  EXPECT_EQ(passthroughs(), before + 2);
+}
+
+TEST_F(PassthroughTest, aNewVersionIsAnotherFileAndTheOldOneStaysOpen) {
+  const Descriptor old = openAt("shard");
+  const std::string newer = randomBytes(kSize + 1'000'000, 2);
+  client_.put("shard", newer, "v2");
+  EXPECT_EQ(readAll(at("shard")).bytes, newer);
+  client_.loseBytes("shard", "v1");
+  EXPECT_EQ(readAll(old.get()).bytes, bytes_);
+  EXPECT_EQ(reads(), 0U);
+}
+
+TEST_F(PassthroughTest, nobodyWritesThroughIt) {
+  EXPECT_FALSE(openAt("shard", O_RDWR));
+  EXPECT_EQ(errno, EROFS);
+  const Descriptor fd = openAt("shard");
+  EXPECT_LT(::write(fd.get(), "x", 1), 0);
+  EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0), MAP_FAILED);
+  const std::string again = "/proc/self/fd/" + std::to_string(fd.get());
+  EXPECT_FALSE(Descriptor(::open(again.c_str(), O_RDWR | O_CLOEXEC)));
+  EXPECT_EQ(readAll(fd.get()).bytes, bytes_);
+}
+
+TEST_F(PassthroughTest, aReaderThatIsKilledLeavesNothingBehind) {
+  waitUntilClosed();
+  const pid_t reader = ::fork();
+  if (reader == 0) {
+    const int fd = ::open(at("shard").c_str(), O_RDONLY | O_CLOEXEC);
+    volatile char* const map = static_cast<char*>(::mmap(nullptr, kSize, PROT_READ, MAP_SHARED, fd, 0));
+    char sum = 0;
+    for (std::size_t i = 0;; i = (i + 4096) % kSize) sum = static_cast<char>(sum + map[i]);
+  }
+  while (mount_->openHandles() == 0) std::this_thread::yield();
+  ::kill(reader, SIGKILL);
+  ::waitpid(reader, nullptr, 0);
+  waitUntilClosed();
+  EXPECT_EQ(readAll(at("shard")).bytes, bytes_);
+}
+
+TEST_F(PassthroughTest, aMountThatEndsUnderItsReadersLeavesMappingsAsTheyAre) {
+  const Descriptor fd = openAt("shard");
+  void* const map = ::mmap(nullptr, kSize, PROT_READ, MAP_SHARED, fd.get(), 0);
+  ASSERT_NE(map, MAP_FAILED);
+  mount_.reset();
+  EXPECT_EQ(std::memcmp(map, bytes_.data(), kSize), 0);
+  ::munmap(map, kSize);
+}
+
+TEST_F(PassthroughTest, manyReadersAndOpensAtOnceGetTheirBytes) {
+  for (int i = 0; i < 4; ++i) {
+    client_.put("s" + std::to_string(i), bytes_);
+    if (i % 2 == 0) client_.setComplete("s" + std::to_string(i));
+  }
+  std::vector<std::thread> readers;
+  std::atomic<int> wrong{0};
+  for (int r = 0; r < 8; ++r)
+    readers.emplace_back([&, r] {
+      for (int i = 0; i < 20; ++i) {
+        const std::string name = "s" + std::to_string((r + i) % 4);
+        if (i % 5 == 4) client_.setComplete(name, (r + i) % 3 != 0);
+        const Content content = readAll(at(name));
+        if (content.error != 0 || content.bytes != bytes_) ++wrong;
+      }
+    });
+  for (auto& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0);
+  waitUntilClosed();
+}
+
+// A kernel, or rights, that refuse.
+struct RefusingChannel : Channel {
+  int send(unsigned, std::span<const iovec>) override { return 0; }
+  int openBacking(int) override {
+    ++asked;
+    return -error;
+  }
+  void closeBacking(std::uint32_t) override { ++closed; }
+  int error = EPERM, asked = 0, closed = 0;
+};
+
+TEST(Passthrough, isGivenUpWhereTheKernelRefusesForGood) {
+  RefusingChannel channel;
+  Passthrough passthrough(channel, true, 1);
+  EXPECT_FALSE(passthrough.on()) << "not before INIT";
+  passthrough.offered(true);
+  EXPECT_TRUE(passthrough.on());
+  channel.error = ENFILE;
+  EXPECT_EQ(passthrough.decide(7, 0), 0U);
+  EXPECT_TRUE(passthrough.on()) << "that may pass";
+  channel.error = EPERM;
+  EXPECT_EQ(passthrough.decide(8, 0), 0U);
+  EXPECT_FALSE(passthrough.on());
+  passthrough.closed(7);
+  passthrough.closed(8);
+  EXPECT_FALSE(passthrough.has(7));
+  EXPECT_EQ(channel.closed, 0);
+}
+
+TEST(Passthrough, aNodesHandlesAreOfOneKindAndItsNumberIsGivenBackWithTheLast) {
+  RefusingChannel channel;
+  channel.error = -3;  // the kernel's number
+  Passthrough passthrough(channel, true, 1);
+  passthrough.offered(true);
+  EXPECT_EQ(passthrough.decide(7, 0), 3U);
+  EXPECT_EQ(passthrough.decide(7, -1), 3U);
+  EXPECT_EQ(passthrough.decide(7, 0), 3U);
+  EXPECT_EQ(channel.asked, 1);
+  passthrough.closed(7);
+  passthrough.closed(7);
+  EXPECT_EQ(channel.closed, 0);
+  passthrough.closed(7);
+  EXPECT_EQ(channel.closed, 1);
+  EXPECT_EQ(passthrough.decide(7, -1), 0U);
+  EXPECT_EQ(passthrough.decide(7, 0), 0U) << "a cached handle is open";
+}
+
+}  // namespace
+}  // namespace forebay::fuse

@@ -1,0 +1,162 @@
+"""Objects that are complete on a node are read by the kernel itself, from the node's arena: nobody is asked for a byte."""
+
+import errno
+import mmap
+import os
+
+import pytest
+from harness import data
+from harness.processes import until
+
+MIB = 1 << 20
+SIZE = 12 * MIB + 5
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="passthrough needs CAP_SYS_ADMIN")
+
+
+class Warm:
+    """A node that has object o complete, and a mount of it in a process of its own."""
+
+    def __init__(self, make_cell, fake_origin, **node):
+        self.origin = fake_origin()
+        self.origin.add("data", ("o", SIZE), ("other", SIZE))
+        mount = {"name": "data", "consistency": "open", **self.origin.mount("azure", "data")}
+        self.cell = make_cell(mounts=[mount], node=node)
+        self.node = self.cell.nodes[0]
+        self.mount = self.cell.mount("data")
+        self.node.cli("load", "data/o", "data/other")
+
+    def served(self):
+        return self.node.metric("forebay_served_bytes_total")
+
+    def bytes(self, name="o", version=0):
+        return data.known_bytes("data", name, 0, SIZE, version)
+
+    def open(self, name="o"):
+        """A passthrough handle."""
+        before = self.served()
+        fd = os.open(self.mount / name, os.O_RDONLY)
+        os.pread(fd, MIB, 5 * MIB)
+        if self.served() != before:
+            os.close(fd)
+            pytest.skip("this kernel has no passthrough")
+        return fd
+
+
+@pytest.fixture
+def warm(make_cell, fake_origin):
+    return Warm(make_cell, fake_origin)
+
+
+def test_a_complete_object_is_read_without_a_byte_from_the_node(warm):
+    fd = warm.open()
+    before = warm.served()
+    assert os.pread(fd, SIZE + 1, 0) == warm.bytes()
+    assert data.read_file(warm.mount / "o") == data.read_file(warm.mount / "o") == warm.bytes()
+    with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as view:
+        assert view[:] == warm.bytes()
+    os.close(fd)
+    assert warm.served() == before
+    assert warm.node.metric("forebay_arena_exported_bytes") >= SIZE
+
+
+def test_nobody_changes_the_arena_through_a_handle(warm):
+    fd = warm.open()
+    for path in (warm.mount / "o", f"/proc/self/fd/{fd}"):
+        with pytest.raises(OSError) as error:
+            os.open(path, os.O_RDWR)
+        assert error.value.errno in (errno.EROFS, errno.EACCES)
+    with pytest.raises(OSError):
+        os.write(fd, b"x")
+    with pytest.raises((OSError, ValueError)):
+        mmap.mmap(fd, 0, prot=mmap.PROT_READ | mmap.PROT_WRITE, flags=mmap.MAP_SHARED)
+    assert os.pread(fd, SIZE, 0) == warm.bytes()
+    os.close(fd)
+
+
+def test_what_leaves_the_arena_stays_for_who_has_it_open_or_mapped(warm):
+    fd = warm.open()
+    mapped = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+    warm.node.cli("evict", "data/o")
+    (where,) = warm.node.json("where", "data/o")
+    assert all(chunk["holders"] == [] for chunk in where["chunks"])
+    assert os.pread(fd, SIZE, 0) == warm.bytes()
+    os.close(fd)
+    assert mapped[:] == warm.bytes()
+    # Bytes that come anew go elsewhere: the mapping's stay as they are.
+    warm.node.cli("load", "data/o")
+    assert data.read_file(warm.mount / "o") == warm.bytes()
+    assert mapped[:] == warm.bytes()
+    mapped.close()
+
+
+def test_a_new_version_is_read_while_the_old_one_is_open(warm):
+    fd = warm.open()
+    warm.origin.change("data", "o")
+    new = data.known_bytes("data", "o", 0, SIZE, 1)
+    assert data.read_file(warm.mount / "o") == new
+    assert os.pread(fd, SIZE, 0) == warm.bytes()
+    os.close(fd)
+
+
+def test_a_node_that_dies_leaves_open_files_as_they_are(warm):
+    fd = warm.open()
+    warm.node.process.kill()
+    assert os.pread(fd, SIZE, 0) == warm.bytes()
+    with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as view:
+        assert view[:] == warm.bytes()
+    os.close(fd)
+    warm.node.start()
+    warm.node.wait_ready()
+    assert data.read_file(warm.mount / "o") == warm.bytes()  # by reads, until it is complete there again
+    before = warm.served()
+    assert data.read_file(warm.mount / "o") == warm.bytes()
+    assert warm.served() == before
+
+
+def test_exported_objects_keep_to_their_share_of_the_arena(make_cell, fake_origin):
+    origin = fake_origin()
+    names = [f"o{i}" for i in range(12)]
+    origin.add("data", *((name, SIZE) for name in names))
+    cell = make_cell(mounts=[{"name": "data", **origin.mount("azure", "data")}], node={"memory": "256MiB"})
+    node = cell.nodes[0]
+    mount = cell.mount("data")
+    files = []
+    for name in names:
+        node.cli("load", f"data/{name}")
+        files.append(os.open(mount / name, os.O_RDONLY))
+    most = node.metric("forebay_arena_capacity_bytes") / 2
+    assert node.metric("forebay_arena_exported_bytes") <= most
+    for name, fd in zip(names, files, strict=True):
+        assert os.pread(fd, SIZE, 0) == data.known_bytes("data", name, 0, SIZE)
+        os.close(fd)
+
+
+def test_many_readers_while_the_arena_is_too_small_for_all(make_cell, fake_origin):
+    """Objects come and go under their readers: what is complete is passed through, what isn't is read."""
+    origin = fake_origin()
+    names = [f"o{i}" for i in range(10)]
+    origin.add("data", *((name, SIZE) for name in names))
+    mount_config = {"name": "data", "class": "hot", **origin.mount("azure", "data")}
+    cell = make_cell(mounts=[mount_config], node={"memory": "128MiB"})
+    mount = cell.mount("data")
+    reader = (
+        "import os, sys, time, random\n"
+        "r = random.Random(int(sys.argv[1])); end = time.monotonic() + 8\n"
+        "while time.monotonic() < end:\n"
+        "    n = r.choice(sys.argv[3:]); d = open(sys.argv[2] + '/' + n, 'rb').read()\n"
+        "    w = r.randrange(len(d) - 4096); print(n, w, d[w:w + 64].hex(), len(d), flush=True)\n"
+    )
+    processes = [
+        cell.running.start(f"reader-{i}", ["python3", "-c", reader, str(i), str(mount.directory), *names])
+        for i in range(4)
+    ]
+    for process in processes:
+        process.expected_to_end = True
+        until("a reader ends", lambda p=process: not p.alive(), 60)
+        lines = process.log.read_text().splitlines()
+        assert lines, process.tail()
+        for line in lines:
+            name, at, text, size = line.split()
+            assert int(size) == SIZE
+            assert bytes.fromhex(text) == data.known_bytes("data", name, int(at), 64)
