@@ -1,6 +1,7 @@
 """An origin that sends wrong bytes in the middle of a range, where it gives checksums: `origin_checksum = "range"`."""
 
 import errno
+import re
 
 import pytest
 from harness import data
@@ -66,7 +67,7 @@ def test_an_origin_that_stays_wrong_is_an_error_that_says_so_and_nothing_is_kept
     done = checked.node.cli("cat", "data/o", check=False)
     message = done.stderr.decode()
     assert done.returncode == 6 and done.stdout == b""
-    assert f"wrong bytes: the origin says that their {kind} is" in message and "bytes 0-" in message and "/o" in message
+    assert f"wrong bytes: the origin says that their {kind} is" in message and re.search(r": bytes \d+-\d+: ", message)
     checked.read("other")
     (where,) = checked.node.json("where", "data/o")
     assert all(chunk["holders"] == [] for chunk in where["chunks"]), "wrong bytes are cached"
