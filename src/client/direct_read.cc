@@ -159,7 +159,7 @@ core::Slot DirectRead::slotOf(std::size_t part) const {
 void DirectRead::starting() {
   if (warm_only_) return;
   for (Wanted& wanted : wanted_) wanted.scan = cell_.ahead().saw(wanted.plan, wanted.offset, wanted.length);
-  cell_.ahead().bringIn();  // it is sent after what is asked for now: one round of the loop later
+  cell_.ahead().bringIn();  // a round of the loop after what is asked for here
 }
 
 std::uint16_t DirectRead::flagsOf(std::size_t part) const {
