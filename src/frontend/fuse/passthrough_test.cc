@@ -1,12 +1,11 @@
 // Objects whose bytes the kernel reads by itself: real mounts, where this kernel can and this user may.
-#include "frontend/fuse/session.h"
-
 #include <csignal>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "frontend/fuse/mount_fixture.h"
+#include "frontend/fuse/session.h"
 
 namespace forebay::fuse {
 namespace {
