@@ -1,9 +1,15 @@
 // Reads a file as programs do: the same for a mount's file and for the native one that limits it.
 //
-//   forebay_limit_file_reads --path FILE [--how read|map] [--processes N] [--passes N] [--piece BYTES]
+//   forebay_limit_file_reads --path FILE [--how read|map|random|small] [--processes N] [--passes N] [--piece BYTES]
+//                            [--count N] [--drop]
 //
-// `read`: pread in pieces, into memory that lasts. `map`: each pass maps the file, takes a word of every cache line,
-// and unmaps it. The processes begin together; the bytes are those of all of them. Prints one line of JSON.
+//   read     pread in pieces, into memory that lasts
+//   map      each pass maps the file, takes a word of every cache line, and unmaps it
+//   random   --count reads of one piece at random places, past the kernel's cache (O_DIRECT)
+//   small    opens, reads and closes the files f0, f1, ... of the directory, --count of them, each process its part
+//
+// --drop: the kernel forgets the file's pages before each pass. The processes begin together; the bytes are those of
+// all of them. Prints one line of JSON.
 #include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -16,10 +22,14 @@
 namespace forebay::bench {
 namespace {
 
+constexpr std::uint64_t kSmallSize = 64 * kKiB;  // of a small file
+
 struct Arguments {
   std::string path, how = "read";
   unsigned processes = 1, passes = 1;
   std::size_t piece = kMiB;
+  std::uint64_t count = 10'000;
+  bool drop = false;
 };
 
 void readAll(const Arguments& arguments, int fd, std::size_t size, const Memory& memory) {
@@ -40,13 +50,38 @@ std::uint64_t walk(const Arguments& arguments, int fd, std::size_t size) {
   return sum;
 }
 
+void readRandom(const Arguments& arguments, int fd, std::size_t size, const Memory& memory, unsigned process) {
+  std::uint64_t state = 0x9e3779b97f4a7c15 * (process + 1);
+  for (std::uint64_t n = 0; n < arguments.count; ++n) {
+    state = state * 6'364'136'223'846'793'005 + 1'442'695'040'888'963'407;
+    const std::uint64_t at = (state >> 20) % (size / arguments.piece) * arguments.piece;
+    if (pread(fd, memory.data(), arguments.piece, static_cast<off_t>(at)) != static_cast<ssize_t>(arguments.piece))
+      die(fmt::format("{}: read at {}: {}", arguments.path, at, strerrordesc_np(errno)));
+  }
+}
+
+void readSmall(const Arguments& arguments, const Memory& memory, unsigned process) {
+  for (std::uint64_t n = process; n < arguments.count; n += arguments.processes) {
+    const std::string path = fmt::format("{}/f{}", arguments.path, n);
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, memory.data(), arguments.piece) != static_cast<ssize_t>(kSmallSize))
+      die(fmt::format("{}: {}", path, strerrordesc_np(errno)));
+    close(fd);
+  }
+}
+
 // One process's part. The file is opened for each pass, as a program does that loads it.
-void pass(const Arguments& arguments, const Memory& memory) {
-  const int fd = open(arguments.path.c_str(), O_RDONLY | O_CLOEXEC);
+void pass(const Arguments& arguments, const Memory& memory, unsigned process) {
+  if (arguments.how == "small") return readSmall(arguments, memory, process);
+  const bool random = arguments.how == "random";
+  const int fd = open(arguments.path.c_str(), O_RDONLY | O_CLOEXEC | (random ? O_DIRECT : 0));
   struct stat about{};
   if (fd < 0 || fstat(fd, &about) != 0) die(fmt::format("{}: {}", arguments.path, strerrordesc_np(errno)));
   const auto size = static_cast<std::size_t>(about.st_size);
-  if (arguments.how == "map")
+  if (arguments.drop) posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  if (random)
+    readRandom(arguments, fd, size, memory, process);
+  else if (arguments.how == "map")
     walk(arguments, fd, size);
   else
     readAll(arguments, fd, size, memory);
@@ -68,7 +103,7 @@ void run(const Arguments& arguments) {
       close(go[1]);
       if (write(ready[1], &byte, 1) != 1) _exit(1);
       if (read(go[0], &byte, 1) != 0) _exit(1);  // its end is the beginning
-      for (unsigned n = 0; n < arguments.passes; ++n) pass(arguments, memory);
+      for (unsigned n = 0; n < arguments.passes; ++n) pass(arguments, memory, i);
       _exit(0);
     }
     children.push_back(child);
@@ -82,8 +117,13 @@ void run(const Arguments& arguments) {
     if (waitpid(child, &status, 0) != child || status != 0) die("a reader failed");
   }
   meter.stop();
-  const auto bytes = static_cast<std::uint64_t>(about.st_size) * arguments.processes * arguments.passes;
-  meter.print(bytes, std::uint64_t{arguments.processes} * arguments.passes);
+  const std::uint64_t all = std::uint64_t{arguments.processes} * arguments.passes;
+  if (arguments.how == "small")
+    meter.print(arguments.count * arguments.passes * kSmallSize, arguments.count * arguments.passes);
+  else if (arguments.how == "random")
+    meter.print(all * arguments.count * arguments.piece, all * arguments.count);
+  else
+    meter.print(static_cast<std::uint64_t>(about.st_size) * all, all);
 }
 
 }  // namespace
@@ -93,10 +133,12 @@ int main(int argc, char** argv) {
   forebay::bench::Arguments arguments;
   CLI::App app("Reads or maps a file, by several processes at once");
   app.add_option("--path", arguments.path)->required();
-  app.add_option("--how", arguments.how)->check(CLI::IsMember({"read", "map"}));
+  app.add_option("--how", arguments.how)->check(CLI::IsMember({"read", "map", "random", "small"}));
   app.add_option("--processes", arguments.processes)->check(CLI::Range(1, 64));
   app.add_option("--passes", arguments.passes)->check(CLI::Range(1, 1'000));
   app.add_option("--piece", arguments.piece)->check(CLI::Range(4'096, 64 << 20));
+  app.add_option("--count", arguments.count);
+  app.add_flag("--drop", arguments.drop);
   CLI11_PARSE(app, argc, argv);
   forebay::bench::run(arguments);
 }

@@ -211,6 +211,7 @@ Result<MountOptions> checkMount(const MountArguments& a) {
   options.node_given = !a.node.empty() || std::getenv("FOREBAY_NODE") != nullptr;  // NOLINT(concurrency-mt-unsafe)
   options.directory = TRY(checkedDirectory(a.directory));
   options.allow_other = a.allow_other;
+  options.passthrough = a.passthrough;
   options.log_file = a.log_file;
   options.foreground = a.foreground;
   return options;

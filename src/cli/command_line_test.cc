@@ -70,14 +70,17 @@ TEST(CommandLine, flagsForAllCommandsStandBeforeOrAfterTheCommand) {
 }
 
 TEST(CommandLine, mountFlagsReachTheMount) {
-  const auto mount = typed<MountArguments>({"mount", "s3://bucket/x", "/mnt", "-f", "--allow-other", "--umask", "077",
-                                            "--endpoint", "http://h:1", "--host-style", "--node", "unix:/x"});
+  const auto mount =
+      typed<MountArguments>({"mount", "s3://bucket/x", "/mnt", "-f", "--allow-other", "--umask", "077", "--endpoint",
+                             "http://h:1", "--host-style", "--node", "unix:/x", "--no-passthrough"});
   EXPECT_EQ(mount.source, "s3://bucket/x");
   EXPECT_TRUE(mount.foreground && mount.allow_other);
+  EXPECT_FALSE(mount.passthrough);
   EXPECT_EQ(mount.umask, "077");
   EXPECT_EQ(mount.path_style, false);
   EXPECT_EQ(mount.node, "unix:/x");
   EXPECT_EQ(typed<MountArguments>({"mount", "s3://bucket", "/m", "--path-style"}).path_style, true);
+  EXPECT_TRUE(typed<MountArguments>({"mount", "s3://bucket", "/m"}).passthrough);
   EXPECT_EQ(typed<MountArguments>({"mount", "s3://bucket", "/m"}).path_style, std::nullopt);
 }
 

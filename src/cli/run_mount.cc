@@ -167,6 +167,7 @@ fuse::Options fuseOptions(const MountOptions& options, const Served& served) {
   if (options.gid) to.gid = *options.gid;
   if (options.umask) to.umask = *options.umask;
   to.allow_other = options.allow_other;
+  to.passthrough = options.passthrough;
   to.deadline = options.read_timeout;
   return to;
 }

@@ -25,6 +25,7 @@ struct MountArguments {
   std::optional<bool> path_style;
   std::string uid, gid, umask;
   bool allow_other = false;
+  bool passthrough = true;
   std::string read_timeout = "60s";
   std::string node, log_file;
   bool foreground = false;
@@ -39,6 +40,7 @@ struct MountOptions {
   std::optional<config::Amount> memory = {};   // of a node that has to be started
   std::optional<std::uint32_t> uid = {}, gid = {}, umask = {};
   bool allow_other = false;
+  bool passthrough = true;      // the kernel reads complete objects by itself, where it can
   Duration read_timeout = 60s;  // an operation that takes longer ends in EIO
   io::Address node = {};
   bool node_given = false;    // by flag or FOREBAY_NODE: no other one is started in its place

@@ -160,3 +160,15 @@ def test_many_readers_while_the_arena_is_too_small_for_all(make_cell, fake_origi
             name, at, text, size = line.split()
             assert int(size) == SIZE
             assert bytes.fromhex(text) == data.known_bytes("data", name, int(at), 64)
+
+
+def test_a_mount_can_be_told_to_read_through_its_own_process(make_cell, fake_origin):
+    origin = fake_origin()
+    origin.add("data", ("o", SIZE))
+    cell = make_cell(mounts=[{"name": "data", **origin.mount("azure", "data")}])
+    cell.nodes[0].cli("load", "data/o")
+    mount = cell.mount("data", options=["--no-passthrough"])
+    before = cell.nodes[0].metric("forebay_served_bytes_total")
+    assert data.read_file(mount / "o") == data.known_bytes("data", "o", 0, SIZE)
+    assert cell.nodes[0].metric("forebay_served_bytes_total") - before >= SIZE
+    assert cell.nodes[0].metric("forebay_arena_exported_bytes") == 0
