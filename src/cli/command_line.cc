@@ -117,7 +117,7 @@ class Parser {
     c->add_flag("-f,--foreground", mount_.foreground, "Stay in the foreground, log to stderr");
     c->add_flag("--allow-other", mount_.allow_other, "Let other users read it (user_allow_other in /etc/fuse.conf)");
     c->add_flag("!--no-passthrough", mount_.passthrough,
-                "Read complete objects through this process, too, not by the kernel alone");
+                "Complete objects are read through this process, not by the kernel alone");
     c->add_option("--uid", mount_.uid, "Whom files belong to (default: you)")->type_name("NUMBER");
     c->add_option("--gid", mount_.gid, "Their group")->type_name("NUMBER");
     c->add_option("--umask", mount_.umask, "Permissions to take away (default 022)")->type_name("OCTAL");

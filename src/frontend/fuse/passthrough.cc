@@ -8,16 +8,18 @@
 
 namespace forebay::fuse {
 
-bool Passthrough::has(NodeNumber node) const {
+bool Passthrough::settled(NodeNumber node) const {
   const std::lock_guard lock(mutex_);
-  return opened_.contains(node);
+  const auto known = opened_.find(node);
+  return known != opened_.end() && (known->second.way.backing != 0 || known->second.way.map != nullptr);
 }
 
-Passthrough::Backing Passthrough::decide(NodeNumber node, int file) {
+Passthrough::Way Passthrough::decide(NodeNumber node, int file, std::uint64_t size) {
   const std::lock_guard lock(mutex_);
   Opened& opened = opened_[node];
-  if (opened.handles++ == 0 && file >= 0) opened.backing = give(file);
-  return opened.backing;
+  if (opened.handles++ == 0 && file >= 0 && on()) opened.way.backing = give(file);
+  if (opened.way.backing == 0 && opened.way.map == nullptr && file >= 0) opened.way.map = MappedObject::of(file, size);
+  return opened.way;
 }
 
 void Passthrough::closed(NodeNumber node) {
@@ -25,7 +27,7 @@ void Passthrough::closed(NodeNumber node) {
   const auto known = opened_.find(node);
   if (known == opened_.end() || --known->second.handles > 0) return;
   // Mappings, and who still reads, keep the file: the kernel only forgets the number.
-  if (known->second.backing != 0) channel_.closeBacking(known->second.backing);
+  if (known->second.way.backing != 0) channel_.closeBacking(known->second.way.backing);
   opened_.erase(known);
 }
 
@@ -35,7 +37,8 @@ Passthrough::Backing Passthrough::give(int file) {
   const int error = id == 0 ? EINVAL : -id;
   const bool for_good = error != ENOMEM && error != ENOSPC && error != EMFILE && error != ENFILE && error != EINTR;
   if (for_good && on_.exchange(false))
-    log::info("fuse", "the kernel doesn't read complete objects by itself ({}{}): all reads come through this process",
+    log::info("fuse",
+              "the kernel doesn't read complete objects by itself ({}{}): their reads come through this process",
               ::strerrordesc_np(error), error == EPERM ? ": it needs CAP_SYS_ADMIN" : "");
   return 0;
 }

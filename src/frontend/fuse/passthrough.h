@@ -1,16 +1,20 @@
-// Which nodes' bytes the kernel reads by itself, from a file of the arena (FUSE passthrough, Linux 6.9).
+// How the handles of whole objects read: what this machine's node has complete comes as a file of its arena
+// (client::Client::region), and no byte of it is asked for any more.
+//
+//   passthrough  the kernel reads the file by itself (FUSE passthrough, Linux 6.9, CAP_SYS_ADMIN)
+//   mapped       READ requests are answered from a mapping of it, by the worker that got them
+//   plain        the client is asked for bytes
 //
 // The kernel has rules (found by trying them): as long as a node has any handle, all of its handles are of one kind,
-// cached or passthrough, and all of the latter name one backing file; anything else gives EIO. So the first open of a
-// node decides, later ones join it, and after the last close the next open decides anew.
+// cached (mapped, plain) or passthrough, and all of the latter name one backing file; anything else gives EIO. So the
+// first open of a node decides between those, later ones join it, and after the last close the next open decides anew.
 //
-//   has      whether the node has handles: then no file need be asked for
-//   decide   one more handle. The first is passthrough if there is a file and the kernel takes it; the others are what
-//            the first is
+//   settled  whether the node's handles have a file: then none need be asked for
+//   decide   one more handle
 //   closed   a handle has gone
 //
-// A backing file stays what it is, whatever its node does with the object: that is the client's promise (region()).
-// Where the kernel refuses for good (no privileges, no support), nothing is asked for any more, and the log says why.
+// A file stays what it is, whatever its node does with the object: that is the client's promise. Where the kernel
+// refuses for good (no privileges, no support), it isn't asked any more, and the log says why.
 //
 // Threading: any thread. Bounded by the open nodes.
 #pragma once
@@ -20,6 +24,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "frontend/fuse/mapped_object.h"
 #include "frontend/fuse/node_table.h"
 
 namespace forebay::fuse {
@@ -28,26 +33,30 @@ class Channel;
 
 class Passthrough {
  public:
-  // `least`: smaller objects aren't worth a question.
-  Passthrough(Channel& channel, bool wanted, std::uint64_t least) : channel_(channel), least_(least), wanted_(wanted) {}
+  // `by_kernel`: passthrough is wanted. `least`: smaller objects aren't worth a question.
+  Passthrough(Channel& channel, bool by_kernel, std::uint64_t least)
+      : channel_(channel), least_(least), wanted_(by_kernel) {}
 
   // The kernel has agreed to it (INIT).
   void offered(bool by_kernel) { on_.store(by_kernel && wanted_); }
   bool wanted() const { return wanted_; }
-  // Whether opens of an object of that size go through here: all of a node's do, or none.
+  // Whether opens of an object of that size go through decide(): all of a node's do, or none.
   bool concerns(std::uint64_t size) const { return size >= least_; }
   bool on() const { return on_.load(std::memory_order_relaxed); }
 
-  // 0: handles that read through the page cache; otherwise the id of the backing file.
   using Backing = std::uint32_t;
-  bool has(NodeNumber node) const;
-  Backing decide(NodeNumber node, int file);  // -1: there is none
+  struct Way {
+    Backing backing = 0;                      // the kernel's number of the backing file
+    std::shared_ptr<const MappedObject> map;  // neither: plain
+  };
+  bool settled(NodeNumber node) const;
+  Way decide(NodeNumber node, int file, std::uint64_t size);  // -1: there is no file
   void closed(NodeNumber node);
 
  private:
   struct Opened {
     std::uint32_t handles = 0;
-    Backing backing = 0;
+    Way way;
   };
   Backing give(int file);
 

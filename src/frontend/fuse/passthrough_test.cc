@@ -171,40 +171,116 @@ struct RefusingChannel : Channel {
   int error = EPERM, asked = 0, closed = 0;
 };
 
-TEST(Passthrough, isGivenUpWhereTheKernelRefusesForGood) {
+// A file of `size` bytes in memory.
+Descriptor fileOf(std::size_t size) {
+  Descriptor file(::memfd_create("object", MFD_CLOEXEC));
+  EXPECT_EQ(::ftruncate(file.get(), static_cast<off_t>(size)), 0);
+  return file;
+}
+
+TEST(Passthrough, isGivenUpWhereTheKernelRefusesForGoodAndObjectsAreMappedInstead) {
   RefusingChannel channel;
+  const Descriptor file = fileOf(kSize);
   Passthrough passthrough(channel, true, 1);
   EXPECT_FALSE(passthrough.on()) << "not before INIT";
   passthrough.offered(true);
   EXPECT_TRUE(passthrough.on());
   channel.error = ENFILE;
-  EXPECT_EQ(passthrough.decide(7, 0), 0U);
+  auto way = passthrough.decide(7, file.get(), kSize);
+  EXPECT_EQ(way.backing, 0U);
+  EXPECT_NE(way.map, nullptr);
   EXPECT_TRUE(passthrough.on()) << "that may pass";
   channel.error = EPERM;
-  EXPECT_EQ(passthrough.decide(8, 0), 0U);
+  way = passthrough.decide(8, file.get(), kSize);
+  EXPECT_EQ(way.backing, 0U);
+  EXPECT_NE(way.map, nullptr);
   EXPECT_FALSE(passthrough.on());
-  passthrough.closed(7);
-  passthrough.closed(8);
-  EXPECT_FALSE(passthrough.has(7));
+  EXPECT_NE(passthrough.decide(9, file.get(), kSize).map, nullptr);
+  EXPECT_EQ(channel.asked, 2);
+  for (const NodeNumber node : {7U, 8U, 9U}) passthrough.closed(node);
+  EXPECT_FALSE(passthrough.settled(7));
   EXPECT_EQ(channel.closed, 0);
+  EXPECT_EQ(way.map->bytes(kSize - 1, 1)[0], std::byte{0}) << "who still reads keeps it";
 }
 
 TEST(Passthrough, aNodesHandlesAreOfOneKindAndItsNumberIsGivenBackWithTheLast) {
   RefusingChannel channel;
   channel.error = -3;  // the kernel's number
+  const Descriptor file = fileOf(kSize);
   Passthrough passthrough(channel, true, 1);
   passthrough.offered(true);
-  EXPECT_EQ(passthrough.decide(7, 0), 3U);
-  EXPECT_EQ(passthrough.decide(7, -1), 3U);
-  EXPECT_EQ(passthrough.decide(7, 0), 3U);
+  EXPECT_EQ(passthrough.decide(7, file.get(), kSize).backing, 3U);
+  EXPECT_TRUE(passthrough.settled(7));
+  EXPECT_EQ(passthrough.decide(7, -1, kSize).backing, 3U);
+  EXPECT_EQ(passthrough.decide(7, file.get(), kSize).backing, 3U);
   EXPECT_EQ(channel.asked, 1);
   passthrough.closed(7);
   passthrough.closed(7);
   EXPECT_EQ(channel.closed, 0);
   passthrough.closed(7);
   EXPECT_EQ(channel.closed, 1);
-  EXPECT_EQ(passthrough.decide(7, -1), 0U);
-  EXPECT_EQ(passthrough.decide(7, 0), 0U) << "a cached handle is open";
+  EXPECT_EQ(passthrough.decide(7, -1, kSize).map, nullptr);
+  EXPECT_FALSE(passthrough.settled(7));
+  const auto beside = passthrough.decide(7, file.get(), kSize);
+  EXPECT_EQ(beside.backing, 0U) << "a cached handle is open";
+  EXPECT_NE(beside.map, nullptr);
+  EXPECT_EQ(channel.asked, 1);
+}
+
+TEST(MappedObject, isRefusedWhereTheFileIsNotWhatItShouldBe) {
+  const Descriptor file = fileOf(kSize);
+  EXPECT_NE(MappedObject::of(file.get(), kSize), nullptr);
+  EXPECT_EQ(MappedObject::of(file.get(), kSize + 1), nullptr) << "beyond its end would be a SIGBUS";
+  EXPECT_EQ(MappedObject::of(file.get(), 0), nullptr);
+  EXPECT_EQ(MappedObject::of(-1, kSize), nullptr);
+  const Descriptor directory(::open("/", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(MappedObject::of(directory.get(), 1), nullptr);
+}
+
+// Without passthrough: users who aren't root, older kernels.
+class MappedTest : public MountTest {
+ protected:
+  void SetUp() override {
+    MountTest::SetUp();
+    if (IsSkipped()) return;
+    client_.put("shard", bytes_);
+    client_.setComplete("shard");
+    options_.passthrough = false;
+    mountIt();
+  }
+  const std::string bytes_ = randomBytes(kSize, 3);
+};
+
+TEST_F(MappedTest, aCompleteObjectIsReadWithoutAskingTheClient) {
+  const Descriptor fd = openAt("shard"), uncached = openAt("shard", O_RDONLY | O_DIRECT);
+  EXPECT_EQ(readAll(fd.get()).bytes, bytes_);
+  EXPECT_EQ(readAll(uncached.get(), 8'192).bytes, bytes_);
+  char beyond = 0;
+  EXPECT_EQ(::pread(uncached.get(), &beyond, 1, kSize), 0);
+  void* const map = ::mmap(nullptr, kSize, PROT_READ, MAP_SHARED, fd.get(), 0);
+  ASSERT_NE(map, MAP_FAILED);
+  EXPECT_EQ(std::memcmp(map, bytes_.data(), kSize), 0);
+  ::munmap(map, kSize);
+  EXPECT_EQ(client_.counts().reads, 0U);
+  EXPECT_EQ(metrics_.counter("forebay_fuse_passthrough_opens_total", "").value(), 0U);
+}
+
+TEST_F(MappedTest, whatTheCacheLostStaysForWhoHasItOpen) {
+  const Descriptor fd = openAt("shard", O_RDONLY | O_DIRECT);
+  client_.loseBytes("shard", "v1");
+  EXPECT_EQ(readAll(fd.get(), 1 << 20).bytes, bytes_);
+}
+
+TEST_F(MappedTest, anObjectThatBecomesCompleteIsMappedByTheNextOpen) {
+  client_.put("partial", bytes_);
+  const Descriptor plain = openAt("partial", O_RDONLY | O_DIRECT);
+  EXPECT_EQ(readAll(plain.get(), 1 << 20).bytes, bytes_);
+  const std::uint64_t reads = client_.counts().reads;
+  EXPECT_GT(reads, 0U);
+  client_.setComplete("partial");
+  const Descriptor mapped = openAt("partial", O_RDONLY | O_DIRECT);
+  EXPECT_EQ(readAll(mapped.get(), 1 << 20).bytes, bytes_);
+  EXPECT_EQ(client_.counts().reads, reads);
 }
 
 }  // namespace

@@ -41,6 +41,12 @@ void Session::on(const Ticket& ticket, const ReadRequest& request) {
     replyBytes(ticket, {});
     return;
   }
+  if (file->map != nullptr) {
+    const Bytes bytes =
+        file->map->bytes(request.offset, std::min<std::uint64_t>(request.size, plan.size - request.offset));
+    if (replyBytes(ticket, bytes)) metrics_.bytes.add(bytes.size());
+    return;
+  }
   Operation* op = begin(ticket, {}, file->inode);
   if (op == nullptr) return;
   op->length = std::min<std::uint64_t>(request.size, plan.size - request.offset);

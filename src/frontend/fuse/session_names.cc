@@ -119,7 +119,7 @@ void Session::on(const Ticket& ticket, const OpenRequest& request) {
   // A node from a listing has no plan yet.
   if (options_.consistency.kind == Consistency::Kind::Open || inode->plan == nullptr)
     return revalidateForOpen(ticket, inode);
-  if (!passthrough_.on() || !passthrough_.concerns(inode->size)) return answerOpen(ticket, inode, -1);
+  if (!passthrough_.concerns(inode->size)) return answerOpen(ticket, inode, -1);
   Operation* op = begin(ticket, {}, inode);
   if (op == nullptr) return;
   regionOrAnswer(*op, inode);
@@ -128,7 +128,7 @@ void Session::on(const Ticket& ticket, const OpenRequest& request) {
 // What an open is answered with, but for the backing file: asks for it where there may be one.
 void Session::regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& inode) {
   bool asked = false, called = true;
-  if (passthrough_.on() && passthrough_.concerns(inode->size) && !passthrough_.has(op.ticket.node))
+  if (passthrough_.concerns(inode->size) && !passthrough_.settled(op.ticket.node))
     called = whileRunning([&] {
       asked = true;
       client_.region(*inode->plan, op.deadline,
@@ -187,18 +187,19 @@ void Session::openedFor(Operation& op, const std::shared_ptr<const Inode>& inode
 void Session::answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, int file) {
   fuse_open_out out{};
   out.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
-  const bool tracked = passthrough_.wanted() && passthrough_.concerns(inode->size);
-  if (tracked) {
-    if (const auto backing = passthrough_.decide(ticket.node, file); backing != 0) {
-      out.open_flags = kOpenPassthrough | FOPEN_NOFLUSH;  // no cached pages beside it
-      backingIdOf(out) = static_cast<std::int32_t>(backing);
-      metrics_.passthrough_opens.add();
-    }
+  const bool tracked = passthrough_.concerns(inode->size);
+  Passthrough::Way way;
+  if (tracked) way = passthrough_.decide(ticket.node, file, inode->size);
+  if (way.backing != 0) {
+    out.open_flags = kOpenPassthrough | FOPEN_NOFLUSH;  // no cached pages beside it
+    backingIdOf(out) = static_cast<std::int32_t>(way.backing);
+    metrics_.passthrough_opens.add();
   }
   {
     const std::lock_guard lock(handles_mutex_);
     out.fh = next_handle_++;
-    files_.emplace(out.fh, std::make_shared<const File>(File{.node = ticket.node, .inode = inode, .tracked = tracked}));
+    files_.emplace(out.fh, std::make_shared<const File>(
+                               File{.node = ticket.node, .inode = inode, .tracked = tracked, .map = way.map}));
   }
   {
     const std::lock_guard lock(nodes_mutex_);
