@@ -108,7 +108,7 @@ Result<std::shared_ptr<NodeClient>> NodeClient::create(const io::Address& node, 
 void NodeClient::resolve(std::string mount, std::string path, ResolveOptions options, TimePoint deadline,
                          Callback<Attributes> done, CallId call) {
   resolveAll(
-      std::move(mount), {&path, 1}, options, deadline,
+      std::move(mount), {&path, 1}, std::move(options), deadline,
       [done = std::move(done)](Result<std::vector<Result<Attributes>>> all) mutable {
         if (!all) return done(fail(all.error()));
         done(std::move(all->front()));

@@ -6,7 +6,7 @@
 namespace forebay::core {
 namespace {
 
-using test::cell, test::kA, test::kB, test::kC, test::kD, test::kChunk, test::kRuns;
+using test::kA, test::kB, test::kC, test::kD, test::kChunk, test::kRuns;
 using test::Words;
 using testing::ElementsAre;
 using testing::IsEmpty;

@@ -6,7 +6,7 @@
 namespace forebay::core {
 namespace {
 
-using test::cell, test::kA, test::kB, test::kC, test::kD, test::kChunk, test::kRuns, test::nameOf;
+using test::kA, test::kB, test::kC, test::kD, test::kRuns, test::nameOf;
 using test::Words;
 using testing::ElementsAre;
 using testing::IsEmpty;

@@ -142,17 +142,17 @@ TEST_P(ArenaTest, copiesMakeRoomForWhatTheNodeOwns) {
     ASSERT_TRUE(got) << got.error().text();
     fill(copies, chunk, *got, got->granules());
   }
-  const auto bytesOf = [&](const Plan& plan) {
+  const auto bytes_of = [&](const Plan& plan) {
     std::uint64_t sum = 0;
     for (const std::uint64_t bytes : arena->held(plan.key)) sum += bytes;
     return sum;
   };
-  EXPECT_EQ(bytesOf(copies), 44 * kMiB);
+  EXPECT_EQ(bytes_of(copies), 44 * kMiB);
   arena->keep(now_, copies.key, 1);  // is this node's after all: with the other chunk of its page
   for (std::uint32_t chunk = 0; chunk < 44; ++chunk) ASSERT_TRUE(loadChunk(*arena, owned, chunk)) << chunk;
-  EXPECT_EQ(bytesOf(owned), 44 * kMiB);
+  EXPECT_EQ(bytes_of(owned), 44 * kMiB);
   EXPECT_EQ(arena->present(copies.key, 1).count(), 4U);
-  EXPECT_LT(bytesOf(copies), 20 * kMiB);
+  EXPECT_LT(bytes_of(copies), 20 * kMiB);
 }
 
 TEST_P(ArenaTest, anOwnedChunkStaysBesideAPeersInOnePage) {

@@ -132,7 +132,7 @@ void Session::regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& 
     called = whileRunning([&] {
       asked = true;
       client_.region(*inode->plan, op.deadline,
-                     [this, &op, inode](Result<io::Descriptor> file) { regionFor(op, inode, std::move(file)); });
+                     [this, &op, inode](const Result<io::Descriptor>& file) { regionFor(op, inode, file); });
     });
   if (!called) return abandon(op);
   if (!asked) regionFor(op, inode, fail(Code::NotFound, "not asked for"));
