@@ -28,7 +28,6 @@ ChunkServer::ChunkServer(NodeId self, std::shared_ptr<const SlotMap> map, Server
 
 ServerActions ChunkServer::step(TimePoint now, const ServerEvent& event) {
   ServerActions out;
-  if (began_ == kNever) began_ = now;
   std::visit(
       Overloaded{[&](const Want& e) { want(now, e, out); }, [&](const Got& e) { got(now, e, out); },
                  [&](const OriginDone& e) { originDone(now, e, out); },
@@ -211,13 +210,10 @@ void ChunkServer::fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallbac
   fill(now, id, fetch, fallback, out);
 }
 
-void ChunkServer::findFormer(TimePoint now, Fetch& fetch) {
-  const bool moved = former_map_ != nullptr && now - map_since_ < limits_.former_for &&
-                     former_map_->owners(fetch.slot).primary() != self_;
-  fetch.former_have_copies =
-      !moved && now - began_ < limits_.returned_for && map_->owners(fetch.slot).primary() == self_ && peers_.tryCopy();
-  if (!moved && !fetch.former_have_copies) return;
-  const Owners owners = (moved ? former_map_ : map_)->owners(fetch.slot);
+void ChunkServer::findFormer(TimePoint now, Fetch& fetch) const {
+  if (former_map_ == nullptr || now - map_since_ >= limits_.former_for) return;
+  const Owners owners = former_map_->owners(fetch.slot);
+  if (owners.primary() == self_) return;
   for (std::size_t i = owners.size(); i-- > 0;)
     if (const NodeId node = owners.all()[i]; node != self_ && map_->find(node) != nullptr) fetch.former.push_back(node);
 }
@@ -256,7 +252,6 @@ void ChunkServer::formerSaid(TimePoint now, FetchId id, Fetch& fetch, const Walk
   setAsking(fetch, kNoNode);
   if (askFormer(now, id, fetch, out)) return;
   fetch.asking_former = false;
-  if (fetch.former_have_copies) peers_.copyWas(false);
   fill(now, id, fetch, false, out);
 }
 
@@ -357,7 +352,6 @@ void ChunkServer::got(TimePoint now, const Got& e, ServerActions& out) {
     if (fetch.asking) tellStillFilling(e.fetch, out);
     return;
   }
-  if (fetch.asking_former && fetch.former_have_copies) peers_.copyWas(true);
   fetch.runs.first = std::min(e.upto, fetch.runs.end);
   const auto outcome = fills_.arrived(e.fetch, e.upto);
   if (fetch.runs.empty()) endFetch(now, e.fetch, out);

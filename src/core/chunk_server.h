@@ -17,9 +17,6 @@
 // nobody has it, it asks an alternate to.
 //
 // A new owner asks who owned the slot under the map before, whether they have the chunk, before it goes to the origin.
-// A primary that has just begun asks its alternates: it may have been away, and they have copies, or filled in its
-// place. How often it does depends on whether they had what was asked for lately (core/peers.h), so a cell that is cold
-// as a whole doesn't ask for nothing.
 //
 // Fallback: while a primary can't be reached, an alternate or the reader's own node fills in its place. Such fills take
 // at most a quarter of the origin's concurrency (`max_fallback_fills`) and wait in line for it: a cell that lost many
@@ -70,13 +67,12 @@ struct ServerLimits {
   std::size_t max_fallback_fills = 16;  // a quarter of the origin's concurrency (64)
   SpreadLimits spread;
   HedgeLimits hedge;
-  std::size_t max_copying = 4;                       // copies that others make for this node at once
-  std::size_t max_copies_due = 8'192;                // that wait for that; beyond, a copy isn't made
-  Duration former_for = std::chrono::minutes(10);    // how long owners of the map before are asked
-  Duration returned_for = std::chrono::minutes(10);  // how long a node that has just begun asks its alternates
-  Duration silence = 2s;                             // a peer's, in the middle of an answer
-  Duration turn = 10s;                               // of one fetch, while the peer sends to others
-  Duration fetch_deadline = 60s;                     // of one fetch, whoever waits for it
+  std::size_t max_copying = 4;                     // copies that others make for this node at once
+  std::size_t max_copies_due = 8'192;              // that wait for that; beyond, a copy isn't made
+  Duration former_for = std::chrono::minutes(10);  // how long owners of the map before are asked
+  Duration silence = 2s;                           // a peer's, in the middle of an answer
+  Duration turn = 10s;                             // of one fetch, while the peer sends to others
+  Duration fetch_deadline = 60s;                   // of one fetch, whoever waits for it
 };
 
 // Events.
@@ -240,11 +236,10 @@ class ChunkServer {
     bool relayed_ask = false;
     std::vector<NodeId> former;  // owners of the map before, to be asked before the origin; the next one last
     bool asking_former = false;
-    bool former_have_copies = false;  // they are alternates of today
-    TimePoint due = kNever;           // of its timer: silence, the end of a wait, or the next word to those who wait
-    TimePoint turn_by = kNever;       // while asking: for bytes or a word of its own
-    TimePoint deadline = kNever;      // of its walk
-    TimePoint asked_at = kNever;      // while nothing was heard of it
+    TimePoint due = kNever;       // of its timer: silence, the end of a wait, or the next word to those who wait
+    TimePoint turn_by = kNever;   // while asking: for bytes or a word of its own
+    TimePoint deadline = kNever;  // of its walk
+    TimePoint asked_at = kNever;  // while nothing was heard of it
     TimePoint hedge_at = kNever;
     std::optional<OwnerWalk> walk;
   };
@@ -271,7 +266,7 @@ class ChunkServer {
   void startFetch(TimePoint now, const FillTable::Start& start, const Want& cause, ServerActions& out);
   void follow(TimePoint now, FetchId id, const WalkAction& action, ServerActions& out);
   void fill(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
-  void findFormer(TimePoint now, Fetch& fetch);
+  void findFormer(TimePoint now, Fetch& fetch) const;
   bool askFormer(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out);
   void formerSaid(TimePoint now, FetchId id, Fetch& fetch, const WalkEvent& event, ServerActions& out);
   void setAsking(Fetch& fetch, NodeId node);
@@ -292,7 +287,6 @@ class ChunkServer {
   NodeId self_;
   std::shared_ptr<const SlotMap> map_, former_map_;
   TimePoint map_since_;
-  TimePoint began_ = kNever;  // at the first step
   ServerLimits limits_;
   Random random_;
   Peers peers_;

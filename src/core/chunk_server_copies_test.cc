@@ -97,48 +97,12 @@ TEST_F(ChunkServerCopiesTest, aHotChunkThatOnlyClientsReadIsCopiedToAnAlternate)
   e.waiter = 4;
   EXPECT_THAT(on(e), ElementsAre("refuse 4 Ask c"));
 }
-// Who comes back.
-
-TEST_F(ChunkServerCopiesTest, aPrimaryThatHasJustBegunAsksItsAlternatesFirst) {
-  limits_.returned_for = std::chrono::minutes(1);
-  be(kA);
-  EXPECT_THAT(on(fromPeer(1, kD)), ElementsAre("ask b for 1 [0,4) try 1 holder keep"));
-  EXPECT_THAT(on(PeerSaid{1, 1, MissThere{}}), ElementsAre("ask c for 1 [0,4) try 2 holder keep"));
-  EXPECT_THAT(on(Got{1, 4}), ElementsAre("serve 1 upto 4"));
-  on(attached(2, {0, 4}, {.hi = 7, .lo = 1}));
-  on(PeerSaid{2, 1, MissThere{}});
-  EXPECT_THAT(on(PeerSaid{2, 2, MissThere{}}), ElementsAre("origin 2 [0,4)"));
-  on(Got{2, 4});
-  EXPECT_THAT(on(attached(3, {0, 4}, {.hi = 7, .lo = 2})), ElementsAre("origin 3 [0,4)")) << "they had nothing lately";
-  on(Got{3, 4});
-  EXPECT_THAT(on(attached(4, {0, 4}, {.hi = 7, .lo = 3})), ElementsAre("ask b for 4 [0,4) try 1 holder keep"));
-  on(Got{4, 4});
-  now_ += std::chrono::minutes(1);
-  EXPECT_THAT(on(attached(5, {0, 4}, {.hi = 7, .lo = 4})), ElementsAre("origin 5 [0,4)"));
-  on(Got{5, 4});
-  expectIdle();
-}
-
-TEST_F(ChunkServerCopiesTest, anAlternateThatFillsInAPlaceAsksNobodyFirst) {
-  limits_.returned_for = std::chrono::minutes(1);
-  be(kB);
-  EXPECT_THAT(on(fallback(1)), ElementsAre("origin 1 [0,4)"));
-}
 TEST_F(ChunkServerCopiesTest, whatComesFromTheAskerItselfIsNoAnswerToIt) {
   be(kB);
   on(attached(1));
   Want e = fromPeer(2, kA);
   e.no_fill = true;
   EXPECT_THAT(on(e), ElementsAre("refuse 2 Miss NotFound")) << "each would wait for the other";
-}
-
-TEST_F(ChunkServerCopiesTest, anAlternateThatTakesTooLongIsPassedOverAndNotHeldForLost) {
-  limits_.returned_for = std::chrono::minutes(1);
-  be(kA);
-  on(fromPeer(1, kD));
-  EXPECT_THAT(tick(500ms), ElementsAre("stop 1 try 1", "ask c for 1 [0,4) try 2 holder keep"));
-  EXPECT_THAT(tick(500ms), ElementsAre("stop 1 try 2", "origin 1 [0,4)"));
-  EXPECT_TRUE(server_->peers().usable(now_, kB));
 }
 
 // Hedging, and choosing by load.

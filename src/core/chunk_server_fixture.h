@@ -99,7 +99,7 @@ class ChunkServerTest : public testing::Test {
 
   std::shared_ptr<const SlotMap> older_ = cell(1, "abcd"), newer_ = cell(2, "bcd");
   Slot slot_ = slotOwned({{older_, "abc"}, {newer_, "bcd"}});
-  ServerLimits limits_{.returned_for = Duration{0}};
+  ServerLimits limits_;
   TimePoint now_ = TimePoint{} + 1s;
   std::optional<ChunkServer> server_;
 };

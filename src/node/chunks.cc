@@ -404,9 +404,11 @@ bool ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
   const core::RunRange runs = stillMissing(a.fetch, chunk, a.runs);
   if (runs.empty()) return true;
   const bool keep_copy = mount->keep_remote == KeepRemote::Always || (a.hot && mount->keep_remote == KeepRemote::Hot);
-  auto place = deps_.arena.reserve(
-      io::Reactor::now(), *chunk.plan,
-      {.chunk = chunk.index, .runs = runs, .transit = !a.keep && !keep_copy, .copy = a.keep ? a.copy : keep_copy});
+  // Copies that a mount is to have (read_copies) are as good as what this node owns: others' loss must cost nothing.
+  const bool spare = a.keep ? a.copy && mount->read_copies == 1 : keep_copy;
+  auto place =
+      deps_.arena.reserve(io::Reactor::now(), *chunk.plan,
+                          {.chunk = chunk.index, .runs = runs, .transit = !a.keep && !keep_copy, .copy = spare});
   if (!place) return place.error().code != Code::Busy && say(core::Refused{std::move(place.error())});
   if (a.hedge) mount->metrics->hedges.add();
   auto fetch = std::make_shared<PeerFetch>(*this, a.fetch, chunk, std::move(*place), *mount, a.attempt);

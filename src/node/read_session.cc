@@ -210,7 +210,9 @@ class ReadSession::Item : public Waiter {
   Status sendWarmed(io::Reply& reply) {
     at_ = end_;
     // It may have been here as a transit copy, or have come with a fetch for somebody else.
-    if (want_.keep) session_.deps_.arena.keep(io::Reactor::now(), plan_->key, chunk_, want_.asker != core::kNoNode);
+    if (want_.keep)
+      session_.deps_.arena.keep(io::Reactor::now(), plan_->key, chunk_,
+                                want_.asker != core::kNoNode && mount_->read_copies == 1);
     const wire::ReadData data = head(reply, wire::ReadOutcome::Ok, true);
     TRY(reply.data(data, {}));
     end(reply);
