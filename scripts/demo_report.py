@@ -12,7 +12,7 @@ NOT_YET = [
     "  held comes from the origin again",
     "members come from a file: a dead node's part is served by others, but is",
     "  theirs for good only when the file says so",
-    "every byte is copied to the mount: no passthrough, no shared memory yet",
+    "what isn't complete on a node is copied to its mounts: no shared memory yet",
     "no TLS between nodes: loopback, or a network that you trust",
 ]
 
