@@ -77,12 +77,13 @@ class DirectRead::Request : public reader::ReadObserver, public std::enable_shar
   TimePoint heard() const { return heard_; }
 
   void room(std::uint16_t item, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) override {
+    // What a node had to fill first says nothing about how fast it answers.
+    if (heard_ == started_) read_->cell_.hedging().answered(io::Reactor::now() - started_);
     hear();
     const Part& part = read_->parts_[parts_[item]];
     if (!read_->warm_only_) part.room(read_->wanted_[part.wanted], offset, length, target);
   }
   void arrived(std::uint16_t item, const wire::ReadDataView& view) override {
-    if (hedge_at_ != kNever) read_->cell_.hedging().answered(io::Reactor::now() - started_);
     hear();
     if (!read_->warm_only_) read_->parts_[parts_[item]].arrived(view.head().offset, view.head().length);
   }

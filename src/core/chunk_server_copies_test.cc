@@ -105,6 +105,14 @@ TEST_F(ChunkServerCopiesTest, whatComesFromTheAskerItselfIsNoAnswerToIt) {
   EXPECT_THAT(on(e), ElementsAre("refuse 2 Miss NotFound")) << "each would wait for the other";
 }
 
+TEST_F(ChunkServerCopiesTest, aFormerOwnerThatTakesTooLongIsPassedOverAndNotHeldForLost) {
+  be(kB);
+  on(NewMap{newer_});
+  EXPECT_THAT(on(fromPeer(1, kD)), ElementsAre("ask c for 1 [0,4) try 1 holder keep"));
+  EXPECT_THAT(tick(500ms), ElementsAre("stop 1 try 1", "origin 1 [0,4)"));
+  EXPECT_TRUE(server_->peers().usable(now_, kC)) << "it had less time than silence takes";
+}
+
 // Hedging, and choosing by load.
 
 TEST_F(ChunkServerCopiesTest, anOwnerThatIsSlowIsLeftForOneThatShouldHaveACopy) {

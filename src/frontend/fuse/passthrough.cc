@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/log.h"
 #include "frontend/fuse/session.h"
@@ -23,11 +24,13 @@ Passthrough::Way Passthrough::decide(NodeNumber node, int file, std::uint64_t si
 }
 
 void Passthrough::closed(NodeNumber node) {
+  Way last;  // unmapped without the lock, which takes a while for a large object
   const std::lock_guard lock(mutex_);
   const auto known = opened_.find(node);
   if (known == opened_.end() || --known->second.handles > 0) return;
+  last = std::move(known->second.way);
   // Mappings, and who still reads, keep the file: the kernel only forgets the number.
-  if (known->second.way.backing != 0) channel_.closeBacking(known->second.way.backing);
+  if (last.backing != 0) channel_.closeBacking(last.backing);
   opened_.erase(known);
 }
 
