@@ -4,10 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io/http_scripted_server.h"
-#include "origin/azure.h"
+#include "origin/http_origin_fixture.h"
 #include "origin/make_origin.h"
-#include "origin/s3.h"
 
 namespace forebay::origin {
 namespace {
@@ -15,144 +13,12 @@ namespace {
 using io::ScriptedReply;
 using io::ScriptedRequest;
 using io::ScriptedServer;
+using test::kEtag, test::kObject, test::partial, test::rangeOf, test::serve, test::StringSink;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-class StringSink final : public OpenSink {
- public:
-  void begins(const ObjectInfo& info, std::uint64_t length) override {
-    EXPECT_TRUE(begun.empty()) << "told twice";
-    begun = fmt::format("{} of {} bytes of {}", length, info.size, info.version);
-  }
-  std::string begun;
-  MutableBytes room() override { return std::as_writable_bytes(std::span(piece_)); }
-  void wrote(std::size_t n) override {
-    bytes.append(piece_, n);
-    if (on_wrote) on_wrote();
-  }
-  std::string bytes;
-  std::function<void()> on_wrote;
-
- private:
-  char piece_[7];  // odd and small: every answer is split
-};
-
-constexpr const char* kEtag = "\"v1\"";
-
-std::string partial(std::size_t first, std::size_t last, std::size_t total, std::string etag = kEtag) {
-  return fmt::format("Content-Range: bytes {}-{}/{}\r\nETag: {}\r\n", first, last, total, etag);
-}
-
-// "bytes=3-9" -> {3, 9}
-std::pair<std::size_t, std::size_t> rangeOf(const ScriptedRequest& request) {
-  std::string text = request.header("range");
-  if (text.empty()) text = request.header("x-ms-range");
-  std::size_t first = 0, last = 0;
-  EXPECT_EQ(sscanf(text.c_str(), "bytes=%zu-%zu", &first, &last), 2) << text;
-  return {first, last};
-}
-
-class HttpOriginTest : public testing::Test {
- protected:
-  HttpOriginTest() : metrics_(registry_, "m") {
-    options_.retry.base = 1ms;
-    options_.idle_timeout = 200ms;
-    loop_.in([&] {
-      client_ = std::move(*io::HttpClient::create(loop_.reactor(), {}));
-      pool_ = std::make_unique<io::WorkerPool>(loop_.reactor(), 1, 1);
-    });
-  }
-  void TearDown() override {
-    loop_.in([&] {
-      origin_.reset();
-      client_.reset();
-      pool_.reset();
-    });
-  }
-
-  OriginConfig s3Config(const ScriptedServer& server) {
-    OriginConfig config;
-    config.endpoint = server.url();
-    config.s3 = {"AKID", Secret("topsecret"), Secret("sessiontoken"), "a test"};
-    return config;
-  }
-  OriginConfig azureConfig(const ScriptedServer& server) {
-    OriginConfig config;
-    config.endpoint = server.url();
-    config.azure = {Secret("dG9wc2VjcmV0"), {}, "a test"};
-    return config;
-  }
-  // With this fixture's short waits.
-  void use(const std::string& text, const OriginConfig& config) {
-    const OriginUrl url = *parseUrl(text);
-    auto dialect = url.scheme == OriginUrl::Scheme::S3 ? makeS3Dialect(url, config) : makeAzureDialect(url, config);
-    ASSERT_TRUE(dialect) << dialect.error().text();
-    loop_.in([&] {
-      origin_ = std::make_unique<HttpOrigin>(std::move(*dialect), options_, loop_.reactor(), *client_, metrics_);
-    });
-  }
-  void useS3(const ScriptedServer& server) { use("s3://bucket/p", s3Config(server)); }
-
-  Status get(std::uint64_t offset, std::uint64_t length, StringSink& sink, Duration time = 20s,
-             std::string version = "v1") {
-    io::Awaited<Status> result;
-    loop_.in([&] {
-      const auto inside = std::make_shared<bool>(true);
-      origin_->get("x", version, offset, length, sink, io::Reactor::now() + time, [&, inside](Status s) {
-        EXPECT_FALSE(*inside) << "a callback must not run inside its call";
-        result.give(std::move(s));
-      });
-      *inside = false;
-    });
-    return result.wait();
-  }
-  Result<ObjectInfo> open(std::uint64_t most, StringSink& sink) {
-    io::Awaited<Result<ObjectInfo>> result;
-    loop_.in([&] {
-      origin_->open("x", most, sink, io::Reactor::now() + 20s,
-                    [&](Result<ObjectInfo> info) { result.give(std::move(info)); });
-    });
-    return result.wait();
-  }
-  Result<ObjectInfo> head(std::string path = "x", Duration time = 20s) {
-    io::Awaited<Result<ObjectInfo>> result;
-    loop_.in([&] {
-      origin_->head(std::move(path), io::Reactor::now() + time,
-                    [&](Result<ObjectInfo> info) { result.give(std::move(info)); });
-    });
-    return result.wait();
-  }
-  Result<ListPage> list(std::string prefix = "", std::string next = "", std::uint32_t max = 10) {
-    io::Awaited<Result<ListPage>> result;
-    loop_.in([&] {
-      origin_->list(std::move(prefix), std::move(next), max, io::Reactor::now() + 20s,
-                    [&](Result<ListPage> page) { result.give(std::move(page)); });
-    });
-    return result.wait();
-  }
-  Status probe() {
-    io::Awaited<Status> result;
-    loop_.in([&] { origin_->probe(io::Reactor::now() + 20s, [&](Status s) { result.give(std::move(s)); }); });
-    return result.wait();
-  }
-
-  Metrics registry_;
-  OriginMetrics metrics_;
-  HttpOriginOptions options_;
-  io::LoopThread loop_;
-  std::unique_ptr<io::HttpClient> client_;
-  std::unique_ptr<io::WorkerPool> pool_;
-  std::unique_ptr<HttpOrigin> origin_;
-};
-
-const std::string kObject = "0123456789abcdefghijklmnopqrstuvwxyz";
-
-// Given as much of kObject as was asked.
-void serve(const ScriptedRequest& request, ScriptedReply& reply) {
-  const auto [first, last] = rangeOf(request);
-  reply.answer(206, partial(first, last, kObject.size()), kObject.substr(first, last - first + 1));
-}
+class HttpOriginTest : public test::HttpOriginTest {};
 
 TEST_F(HttpOriginTest, getsExactlyTheRangeOfThatVersion) {
   ScriptedServer server(serve);
@@ -279,130 +145,6 @@ TEST_F(HttpOriginTest, aChunkedBodyMustHaveTheRightLengthToo) {
     EXPECT_EQ(status.error().code, code) << status.error().text();
     EXPECT_EQ(sink.bytes, kept);
   }
-}
-
-// ---- open: what the object is and its first bytes, at once
-
-// Of kObject as much as was asked, as stores do: the range ends with the object.
-void serveFirst(const ScriptedRequest& request, ScriptedReply& reply) {
-  const auto [first, last] = rangeOf(request);
-  const std::size_t end = std::min(last, kObject.size() - 1);
-  reply.answer(206, partial(first, end, kObject.size()), kObject.substr(first, end - first + 1));
-}
-
-TEST_F(HttpOriginTest, opensWhateverVersionIsThereWithItsBytesInOneRequest) {
-  ScriptedServer server(serveFirst);
-  for (const bool s3 : {true, false}) {
-    if (s3)
-      useS3(server);
-    else
-      use("az://acct/data/p", azureConfig(server));
-    StringSink sink;
-    const auto info = open(100, sink);
-    ASSERT_TRUE(info) << info.error().text();
-    EXPECT_EQ(sink.begun, "36 of 36 bytes of v1");
-    EXPECT_EQ(sink.bytes, kObject);
-    EXPECT_EQ(info->size, 36U);
-    EXPECT_EQ(info->version, "v1");
-    const ScriptedRequest request = server.requests().back();
-    EXPECT_EQ(request.header("if-match"), "");
-    EXPECT_EQ(rangeOf(request).second, 99U);
-  }
-  EXPECT_EQ(server.requests().size(), 2U);
-  EXPECT_EQ(metrics_.gets.value(), 2U);
-  EXPECT_EQ(metrics_.heads.value(), 0U);
-}
-
-TEST_F(HttpOriginTest, opensALargeObjectWithAsManyBytesAsAsked) {
-  ScriptedServer server(serveFirst);
-  useS3(server);
-  StringSink sink;
-  ASSERT_TRUE(open(10, sink));
-  EXPECT_EQ(sink.begun, "10 of 36 bytes of v1");
-  EXPECT_EQ(sink.bytes, kObject.substr(0, 10));
-}
-
-TEST_F(HttpOriginTest, anOpenThatIsCutMidwayGoesOnWithTheVersionThatItFound) {
-  ScriptedServer server([](const ScriptedRequest& request, ScriptedReply& reply) {
-    if (request.number > 0) return serve(request, reply);
-    reply.send(fmt::format("HTTP/1.1 206 X\r\nContent-Length: 36\r\n{}\r\n0123", partial(0, 35, kObject.size())));
-    reply.cut();
-  });
-  useS3(server);
-  StringSink sink;
-  ASSERT_TRUE(open(100, sink));
-  EXPECT_EQ(sink.bytes, kObject);
-  ASSERT_EQ(server.requests().size(), 2U);
-  EXPECT_EQ(server.requests()[1].header("if-match"), "\"v1\"");
-  EXPECT_EQ(server.requests()[1].header("range"), "bytes=4-35");
-}
-
-TEST_F(HttpOriginTest, anOpenWhoseVersionLeavesMidwayIsGoneAndNotMixed) {
-  ScriptedServer server([](const ScriptedRequest& request, ScriptedReply& reply) {
-    if (request.number > 0) return void(reply.answer(412, "", ""));
-    reply.send(fmt::format("HTTP/1.1 206 X\r\nContent-Length: 36\r\n{}\r\n0123", partial(0, 35, kObject.size())));
-    reply.cut();
-  });
-  useS3(server);
-  StringSink sink;
-  const auto info = open(100, sink);
-  ASSERT_FALSE(info);
-  EXPECT_EQ(info.error().code, Code::Gone);
-}
-
-TEST_F(HttpOriginTest, anEmptyObjectIsOpenedByItsHead) {
-  ScriptedServer server([](const ScriptedRequest& request, ScriptedReply& reply) {
-    if (request.method == "GET") return void(reply.answer(416, "", "<Error><Code>InvalidRange</Code></Error>"));
-    reply.send("HTTP/1.1 200 X\r\nETag: \"v1\"\r\nContent-Length: 0\r\n\r\n");
-  });
-  useS3(server);
-  StringSink sink;
-  const auto info = open(100, sink);
-  ASSERT_TRUE(info) << info.error().text();
-  EXPECT_EQ(sink.begun, "0 of 0 bytes of v1");
-  EXPECT_EQ(server.requests().size(), 2U);
-}
-
-TEST_F(HttpOriginTest, aSmallObjectSentWholeIsFineAndALargeOneIsNot) {
-  ScriptedServer server(
-      [](const ScriptedRequest&, ScriptedReply& reply) { reply.answer(200, "ETag: \"v1\"\r\n", kObject); });
-  useS3(server);
-  StringSink whole;
-  EXPECT_TRUE(open(36, whole));
-  EXPECT_EQ(whole.bytes, kObject);
-  StringSink part;
-  const auto info = open(35, part);
-  ASSERT_FALSE(info);
-  EXPECT_EQ(info.error().code, Code::Corrupt);
-  EXPECT_EQ(part.bytes, "");
-}
-
-TEST_F(HttpOriginTest, anOpenBelievesNoAnswerThatCantBeRight) {
-  const std::string ten = "0123456789";
-  const auto with = [](const std::string& range, const char* etag = "ETag: \"v1\"\r\n") {
-    return "206 X\r\nContent-Range: " + range + "\r\n" + etag + "Content-Length: 10\r\n\r\n";
-  };
-  for (const std::string& head :
-       {with("bytes 0-9/*"), with("bytes 1-10/36"), with("bytes 0-9/5"), with("bytes 0-9/11"), with("bytes 0-8/36"),
-        with("bytes 0-9/36", ""), std::string("206 X\r\nETag: \"v1\"\r\nContent-Length: 10\r\n\r\n")}) {
-    ScriptedServer server([&](const ScriptedRequest&, ScriptedReply& reply) { reply.send("HTTP/1.1 " + head + ten); });
-    useS3(server);
-    StringSink sink;
-    const auto info = open(head.contains("0-9/11") ? 20 : 10, sink);
-    ASSERT_FALSE(info) << head;
-    EXPECT_EQ(info.error().code, Code::Corrupt) << head << info.error().text();
-    EXPECT_EQ(sink.bytes, "");
-  }
-}
-
-TEST_F(HttpOriginTest, openingWhatIsNotThereIsNotFound) {
-  ScriptedServer server([](const ScriptedRequest&, ScriptedReply& reply) { reply.answer(404, "", ""); });
-  useS3(server);
-  StringSink sink;
-  const auto info = open(10, sink);
-  ASSERT_FALSE(info);
-  EXPECT_EQ(info.error().code, Code::NotFound);
-  EXPECT_EQ(metrics_.errors.value(), 0U);
 }
 
 TEST_F(HttpOriginTest, waitsAsLongAsItIsAsked) {

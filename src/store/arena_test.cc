@@ -1,124 +1,24 @@
 #include "store/arena.h"
 
-#include <algorithm>
-#include <fcntl.h>
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <map>
 #include <set>
 
-#include "base/checksum.h"
 #include "base/random.h"
+#include "store/arena_fixture.h"
 #include "store/slab.h"
 
 namespace forebay::store {
 namespace {
 
-using core::CacheClass;
 using core::Plan;
 using core::RunRange;
+using test::expectRight, test::fill, test::Kind, test::kMount, test::kOther, test::planOf, test::writeExpected;
 
-constexpr core::MountId kMount = 7, kOther = 8;
-
-Plan planOf(std::uint64_t id, std::uint64_t size, std::uint32_t chunk_bits = 23, core::MountId mount = kMount) {
-  Plan plan;
-  plan.mount = mount;
-  plan.path = std::to_string(id);
-  plan.version = "1";
-  plan.key = core::objectKey(bytesOf("secret"), "mount", plan.path, plan.version, size, chunk_bits);
-  plan.size = size;
-  plan.chunk_bits = chunk_bits;
-  return plan;
-}
-
-// What an object's bytes are: any granule of any object differs from any other.
-void writeExpected(const Plan& plan, std::uint64_t offset, MutableBytes into) {
-  const std::uint64_t seed = hash64(plan.path);
-  for (std::size_t i = 0; i < into.size();) {
-    const std::uint64_t word = mix64(seed + offset / 8);
-    const std::size_t skip = offset % 8, take = std::min(8 - skip, into.size() - i);
-    std::memcpy(into.data() + i, reinterpret_cast<const std::byte*>(&word) + skip, take);
-    i += take;
-    offset += take;
-  }
-}
-
-// Fills what was reserved, up to `granules` of it.
-void fill(const Plan& plan, std::uint32_t chunk, Reservation& reservation, std::uint32_t granules) {
-  const std::uint64_t start = (std::uint64_t{chunk} << plan.chunk_bits) + reservation.chunkOffset();
-  std::uint32_t offset = reservation.committedBytes();
-  const std::uint32_t end = std::min(reservation.size(), granules * core::kGranule);
-  while (offset < end) {
-    std::vector<std::byte> granule(std::min<std::uint32_t>(core::kGranule, reservation.size() - offset));
-    writeExpected(plan, start + offset, granule);
-    for (std::size_t done = 0; done < granule.size();) {
-      const MutableBytes room = reservation.roomAt(offset + static_cast<std::uint32_t>(done));
-      const std::size_t take = std::min(room.size(), granule.size() - done);
-      std::copy_n(granule.begin() + static_cast<std::ptrdiff_t>(done), take, room.begin());
-      done += take;
-    }
-    const std::uint32_t crc = crc32c(granule);
-    reservation.commit(std::span(&crc, 1));
-    offset += static_cast<std::uint32_t>(granule.size());
-  }
-}
-
-void expectRight(const Plan& plan, std::uint32_t chunk, std::uint32_t offset, const View& view) {
-  std::uint64_t at = (std::uint64_t{chunk} << plan.chunk_bits) + offset;
-  std::size_t bytes = 0;
-  for (const Piece& piece : view.pieces()) {
-    std::vector<std::byte> expected(piece.bytes.size());
-    writeExpected(plan, at, expected);
-    ASSERT_TRUE(std::ranges::equal(expected, piece.bytes)) << plan.path << " at " << at;
-    std::vector<std::byte> from_file(std::min<std::size_t>(piece.bytes.size(), 64));
-    ASSERT_EQ(::pread(piece.fd, from_file.data(), from_file.size(), static_cast<off_t>(piece.file_offset)),
-              static_cast<ssize_t>(from_file.size()));
-    ASSERT_TRUE(std::ranges::equal(from_file, piece.bytes.first(from_file.size()))) << "what sendfile would send";
-    at += piece.bytes.size();
-    bytes += piece.bytes.size();
-  }
-  ASSERT_EQ(bytes, view.size());
-}
-
-struct Kind {
-  const char* name;
-  bool tmpfs;
-};
-class ArenaTest : public ::testing::TestWithParam<Kind> {
- protected:
-  std::unique_ptr<Arena> make(std::uint64_t capacity, std::uint32_t max_regions = 0) {
-    ArenaOptions options{.capacity_bytes = capacity, .max_object_regions = max_regions};
-    if (GetParam().tmpfs) {
-      auto directory = io::makePrivileged()->memoryDirectory(capacity);
-      if (!directory) return nullptr;
-      options.directory = std::move(*directory);
-    }
-    auto arena = Arena::create(std::move(options), metrics_);
-    EXPECT_TRUE(arena) << arena.error().text();
-    EXPECT_TRUE((*arena)->addMount(kMount, {.cls = CacheClass::Dataset}));
-    EXPECT_TRUE((*arena)->addMount(kOther, {.cls = CacheClass::Hot}));
-    return std::move(*arena);
-  }
-  Status load(Arena& arena, const Plan& plan, std::uint32_t chunk, RunRange runs, bool transit = false) {
-    Reservation got = TRY(arena.reserve(now_, plan, {.chunk = chunk, .runs = runs, .transit = transit}));
-    fill(plan, chunk, got, got.granules());
-    return {};
-  }
-  Status loadChunk(Arena& arena, const Plan& plan, std::uint32_t chunk, bool transit = false) {
-    return load(arena, plan, chunk, {0, static_cast<std::uint32_t>(divideUp(plan.chunkLength(chunk), core::kRun))},
-                transit);
-  }
-
-  Metrics metrics_;
-  TimePoint now_ = TimePoint{} + 1000s;
-};
+class ArenaTest : public test::ArenaTest {};
 
 // What only object regions do.
 class RegionArenaTest : public ArenaTest {};
-
-#define ARENA_OR_SKIP(...) \
-  make(__VA_ARGS__);       \
-  if (arena == nullptr) GTEST_SKIP() << "this user may not mount a tmpfs"
 
 TEST_P(ArenaTest, aTransitCopyThatIsToStayStays) {
   auto arena = ARENA_OR_SKIP(64 * kMiB);
@@ -415,7 +315,7 @@ TEST_P(ArenaTest, refusesWhatCantBe) {
   EXPECT_FALSE(arena->view(now_, plan.key, 0, 0, UINT32_MAX));
   EXPECT_FALSE(arena->view(now_, plan.key, UINT32_MAX, UINT32_MAX, 1));
   EXPECT_TRUE(arena->view(now_, plan.key, 0, 0, 0));
-  EXPECT_EQ(arena->addMount(5, {.cls = CacheClass::Kv}).error().code, Code::Unsupported);
+  EXPECT_EQ(arena->addMount(5, {.cls = core::CacheClass::Kv}).error().code, Code::Unsupported);
   EXPECT_EQ(arena->stats().pinned_bytes, 0U);
 }
 
@@ -479,156 +379,6 @@ TEST(Arena, deletesWhatADeadProcessLeftAndSharesWithNobody) {
 TEST(Arena, needsRoomToWork) {
   Metrics metrics;
   EXPECT_EQ(Arena::create({.capacity_bytes = 4 * kMiB}, metrics).error().code, Code::InvalidArgument);
-}
-
-// Anything in any order, checked against what was committed: bytes are right, nothing shows that wasn't committed,
-// what is in use stays, and the kernel never counts more than the cap.
-class Chaos {
- public:
-  Chaos(Arena& arena, std::uint64_t seed, std::uint64_t capacity) : arena_(arena), random_(seed), capacity_(capacity) {
-    for (std::uint64_t id = 0; id < 60; ++id) plans_.push_back(randomPlan(id));
-  }
-  void step(TimePoint now) {
-    const Plan& plan = plans_[random_.below(plans_.size())];
-    const std::uint64_t dice = random_.below(100);
-    if (dice < 45) return reserve(now, plan);
-    if (dice < 65) return advance();
-    if (dice < 90) return read(now, plan);
-    if (dice < 95) return dropView();
-    if (dice < 97) {
-      arena_.forget(plan.key);
-      return;
-    }
-    if (dice < 98) return arena_.jobEnded(now, plan.mount);
-    if (auto file = arena_.exportObject(now, plan.key)) {
-      files_.push_back(std::move(*file));
-      if (files_.size() > 2) files_.erase(files_.begin());
-    }
-  }
-  void finish() {
-    filling_.clear();
-    views_.clear();
-    files_.clear();
-    for (const Plan& plan : plans_) arena_.forget(plan.key);
-  }
-
- private:
-  struct Filling {
-    const Plan* plan;
-    std::uint32_t chunk;
-    Reservation reservation;
-  };
-  struct Held {
-    const Plan* plan;
-    std::uint32_t chunk, offset;
-    View view;
-  };
-  Plan randomPlan(std::uint64_t id) {
-    constexpr std::uint64_t kOdd[] = {0, 1, 4095, 4096, 65'535, 65'536, 262'145, 2 * kMiB - 1, 2 * kMiB, 2 * kMiB + 1};
-    std::uint64_t size = random_.below(capacity_ / 4);
-    if (id % 3 == 0) size = kOdd[random_.below(std::size(kOdd))];
-    if (id % 3 == 1) size = random_.below(300 * kKiB);
-    if (id % 20 == 19) size = capacity_ * 2 + random_.below(1000);
-    return planOf(id, size, 20 + static_cast<std::uint32_t>(random_.below(7)), id % 2 == 0 ? kMount : kOther);
-  }
-  std::optional<std::uint32_t> anyChunk(const Plan& plan) {
-    if (plan.chunks() == 0) return std::nullopt;
-    return static_cast<std::uint32_t>(random_.below(plan.chunks()));
-  }
-  void reserve(TimePoint now, const Plan& plan) {
-    const auto chunk = anyChunk(plan);
-    if (!chunk) return;
-    const auto runs = static_cast<std::uint32_t>(divideUp(plan.chunkLength(*chunk), core::kRun));
-    const auto first = static_cast<std::uint32_t>(random_.below(runs));
-    const std::uint32_t most = random_.chance(500'000) ? runs - first : 1;
-    auto got = arena_.reserve(now, plan,
-                              {.chunk = *chunk,
-                               .runs = {first, first + 1 + static_cast<std::uint32_t>(random_.below(most))},
-                               .transit = random_.chance(200'000)});
-    if (!got) return;
-    filling_.push_back({&plan, *chunk, std::move(*got)});
-    if (random_.chance(600'000)) complete(filling_.size() - 1);
-    if (filling_.size() > 4) complete(random_.below(filling_.size()));
-  }
-  void complete(std::size_t i) {
-    Filling& f = filling_[i];
-    fill(*f.plan, f.chunk, f.reservation, f.reservation.granules());
-    if (f.reservation.wanted())
-      EXPECT_TRUE(arena_.view(TimePoint{}, f.plan->key, f.chunk, f.reservation.chunkOffset(), f.reservation.size()))
-          << "what was just filled stays while it is in use";
-    filling_.erase(filling_.begin() + static_cast<std::ptrdiff_t>(i));
-  }
-  void advance() {
-    if (filling_.empty()) return;
-    const std::size_t i = random_.below(filling_.size());
-    if (random_.chance(200'000)) {
-      filling_.erase(filling_.begin() + static_cast<std::ptrdiff_t>(i));
-      return;
-    }
-    Filling& f = filling_[i];
-    fill(*f.plan, f.chunk, f.reservation,
-         static_cast<std::uint32_t>(f.reservation.committedGranules() + random_.below(8)));
-  }
-  void read(TimePoint now, const Plan& plan) {
-    const auto chunk = anyChunk(plan);
-    if (!chunk) return;
-    const core::RunSet present = arena_.present(plan.key, *chunk);
-    const std::uint32_t length = plan.chunkLength(*chunk);
-    const auto offset = static_cast<std::uint32_t>(random_.below(length));
-    const auto bytes =
-        static_cast<std::uint32_t>(1 + random_.below(std::min<std::uint64_t>(length - offset, 3 * kMiB)));
-    const core::RunRange runs = core::runsOf(offset, bytes);
-    bool all = true;
-    for (std::uint32_t run = runs.first; run < runs.end; ++run) all = all && present.has(run);
-    auto view = arena_.view(now, plan.key, *chunk, offset, bytes);
-    ASSERT_EQ(view.has_value(), all);
-    if (!view) return;
-    expectRight(plan, *chunk, offset, *view);
-    if (random_.chance(300'000) && views_.size() < 6) views_.push_back({&plan, *chunk, offset, std::move(*view)});
-  }
-  void dropView() {
-    if (views_.empty()) return;
-    expectRight(*views_.front().plan, views_.front().chunk, views_.front().offset, views_.front().view);
-    views_.erase(views_.begin());
-  }
-
-  Arena& arena_;
-  Random random_;
-  std::uint64_t capacity_;
-  std::vector<Plan> plans_;
-  std::vector<Filling> filling_;
-  std::vector<Held> views_;
-  std::vector<io::Descriptor> files_;
-};
-
-TEST_P(ArenaTest, survivesAnything) {
-  const char* from = std::getenv("FOREBAY_SEED");  // for long runs, and to repeat one
-  const std::uint64_t first = from == nullptr ? 1 : std::strtoull(from, nullptr, 10);
-  for (std::uint64_t seed = first; seed < first + 4; ++seed) {
-    SCOPED_TRACE(::testing::Message() << "seed " << seed);
-    const std::uint64_t capacity = (16ULL << (seed % 3)) * kMiB;
-    auto arena = ARENA_OR_SKIP(capacity, seed % 2 == 0 ? 0 : 5);
-    const std::uint64_t index_before = arena->stats().index_bytes;
-    Chaos chaos(*arena, seed, capacity);
-    for (int i = 0; i < 1000; ++i) {
-      now_ += 200ms;
-      chaos.step(now_);
-      const ArenaStats stats = arena->stats();
-      ASSERT_LE(stats.used, capacity) << "step " << i;
-      ASSERT_LE(arena->measuredBytes(), capacity) << "step " << i;
-      if (HasFatalFailure()) return;
-    }
-    chaos.finish();
-    const ArenaStats stats = arena->stats();
-    EXPECT_EQ(stats.objects, 0U);
-    EXPECT_EQ(stats.units, 0U);
-    EXPECT_EQ(stats.regions, 0U);
-    EXPECT_EQ(stats.region_bytes, 0U);
-    EXPECT_EQ(stats.pinned_bytes, 0U);
-    EXPECT_EQ(stats.slab_bytes, stats.slab_free);
-    EXPECT_GE(stats.evicted_units, 10U);
-    EXPECT_LE(stats.index_bytes, index_before + 64 * kKiB) << "ghosts alone";
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ArenaTest, ::testing::Values(Kind{"Tmpfs", true}, Kind{"Slabs", false}),
