@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,9 @@ import demo_data
 from demo_processes import MOUNT, NODE, ORIGIN, READER, DemoError, is_mounted, wait_until
 
 SCRIPTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(SCRIPTS.parent / "tests" / "tools"))
+from free_ports import free_ports  # noqa: E402
+
 ACCOUNT = "devstoreaccount1"  # the emulators' published account and key
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 RATE_BYTES = 200_000_000
@@ -92,7 +94,6 @@ class Azurite:
         self._upload(root / demo_data.CONTAINER)
 
     def _upload(self, directory):
-        sys.path.insert(0, str(SCRIPTS.parent / "tests" / "tools"))
         import put_tree  # noqa: PLC0415: only this origin needs it
 
         url = "az+" + self.endpoint + "/" + demo_data.CONTAINER
@@ -212,18 +213,6 @@ def socket_home(running, home, names):
         running.made_directory(sockets)
     sockets.mkdir(mode=0o700, exist_ok=True)
     return sockets
-
-
-def free_ports(count):
-    """Ports that were free a moment ago; all are held until the last is known, so that none comes twice."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 def toml(config):

@@ -10,10 +10,7 @@ namespace {
 using io::ScriptedReply;
 using io::ScriptedRequest;
 using io::ScriptedServer;
-using test::kEtag, test::kObject, test::partial, test::rangeOf, test::serve, test::StringSink;
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
+using test::kObject, test::partial, test::rangeOf, test::serve, test::StringSink;
 
 class HttpOpenTest : public test::HttpOriginTest {};
 

@@ -13,7 +13,7 @@ namespace {
 using io::ScriptedReply;
 using io::ScriptedRequest;
 using io::ScriptedServer;
-using test::kEtag, test::kObject, test::partial, test::rangeOf, test::serve, test::StringSink;
+using test::kObject, test::partial, test::rangeOf, test::serve, test::StringSink;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;

@@ -11,8 +11,7 @@ namespace forebay::store {
 namespace {
 
 using core::Plan;
-using core::RunRange;
-using test::expectRight, test::fill, test::Kind, test::kMount, test::kOther, test::planOf, test::writeExpected;
+using test::expectRight, test::fill, test::Kind, test::kMount, test::kOther, test::planOf;
 
 // Anything in any order, checked against what was committed: bytes are right, nothing shows that wasn't committed,
 // what is in use stays, and the kernel never counts more than the cap.

@@ -12,8 +12,7 @@ namespace forebay::store {
 namespace {
 
 using core::Plan;
-using core::RunRange;
-using test::expectRight, test::fill, test::Kind, test::kMount, test::kOther, test::planOf, test::writeExpected;
+using test::expectRight, test::fill, test::Kind, test::kOther, test::planOf, test::writeExpected;
 
 class ArenaTest : public test::ArenaTest {};
 

@@ -1,8 +1,11 @@
 """The harness itself: what it must notice, and that nothing it starts stays behind."""
 
 import os
+import socket
+import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from harness import data, toml
@@ -69,8 +72,20 @@ def test_a_cells_configuration_is_toml(tmp_path):
     assert len({member["address"] for member in config["cell"]["member"]}) == 2
 
 
-def test_free_ports_are_distinct():
-    assert len(set(free_ports(20))) == 20
+def test_free_ports_are_distinct_for_all_processes_and_never_the_kernels():
+    other = subprocess.run(
+        [sys.executable, "-c", "import free_ports; print(*free_ports.free_ports(20))"],
+        cwd=Path(__file__).resolve().parents[1] / "tools", stdout=subprocess.PIPE, text=True, check=True,
+    )
+    ports = free_ports(20) + [int(port) for port in other.stdout.split()]
+    assert len(set(ports)) == 40
+    assert max(ports) < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
+def test_a_port_that_is_listened_on_is_not_free():
+    with socket.create_server(("127.0.0.1", free_ports(1)[0])) as server:
+        taken = server.getsockname()[1]
+        assert all(taken not in free_ports(100) for _ in range(3))  # the whole block, and on from its begin
 
 
 def test_metrics_are_read():

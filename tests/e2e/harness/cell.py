@@ -6,7 +6,7 @@
     cell.nodes[1].process.kill()
     cell.nodes[0].json("status")       # forebay status --json
 
-Each node has its own directory (configuration, socket, run_dir) and its own log. Ports are free ones.
+Each node has its own directory (configuration, socket, run_dir) and its own log. Ports are free ones (tests/tools/free_ports.py).
 """
 
 import functools
@@ -14,8 +14,8 @@ import json
 import os
 import re
 import secrets
-import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -23,20 +23,11 @@ from pathlib import Path
 from .processes import until
 from .toml import dumps
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+from free_ports import free_ports  # noqa: E402
+
 START_SECONDS = 60  # under ASan, on a machine that compiles beside
 _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$")
-
-
-def free_ports(count):
-    """Ports that were free a moment ago; all are held until the last is known, so that none comes twice."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 def parse_metrics(text):
