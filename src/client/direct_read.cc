@@ -228,9 +228,11 @@ void DirectRead::watch() {
 void DirectRead::checkSilence() {
   silence_timer_ = 0;
   const TimePoint now = io::Reactor::now();
+  const bool late = now > watch_at_ + kSilence / 8;  // this loop didn't look: first it reads what has come
   const auto requests = requests_;
   for (const auto& request : requests) {
     if (request->hedgeAt() <= now && request->hedge()) continue;
+    if (late) continue;
     const TimePoint heard = request->heard();
     const bool sends_elsewhere = cell_.lastHeard(request->node()) + kSilence > now;
     if (heard + (sends_elsewhere ? kTurn : kSilence) <= now) request->silent();

@@ -403,11 +403,11 @@ void ChunkServer::tick(TimePoint now, ServerActions& out) {
       continue;
     }
     fetches_.at(id).due = kNever;
-    timerOf(now, id, out);
+    timerOf(now, now - when, id, out);
   }
 }
 
-void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
+void ChunkServer::timerOf(TimePoint now, Duration late, FetchId id, ServerActions& out) {
   Fetch& fetch = fetches_.at(id);
   if (fetch.source == Source::Queued && fills_.waiting(id).empty()) {
     failFetch(now, id, {Code::Cancelled, "nobody waits for it any more", 0}, out);
@@ -429,6 +429,11 @@ void ChunkServer::timerOf(TimePoint now, FetchId id, ServerActions& out) {
   const bool sends_to_others = heardLately(now, fetch.asked);
   if (sends_to_others && now < std::min(fetch.turn_by, fetch.deadline)) {
     arm(fetch, id, std::min({heard_[fetch.asked] + limits_.silence, fetch.turn_by, fetch.deadline}));
+    return;
+  }
+  // It was this node that didn't look for so long: what the peer has said meanwhile is still to be read.
+  if (late > limits_.silence / 8 && now < fetch.deadline) {
+    arm(fetch, id, std::min(now + limits_.silence / 2, fetch.deadline));
     return;
   }
   out.emplace_back(StopPeer{id, fetch.attempt});

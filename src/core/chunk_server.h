@@ -29,7 +29,8 @@
 // `silence` (a Serve that adds nothing: the node sends a peer an empty FILLING frame), and a node that is told so by
 // the peer it asked (a Got that adds nothing) passes it on. Otherwise each owner in turn would be given up and fill the
 // same bytes again from an origin that is slow already. The word starts at a fill only, so that nodes that wait for
-// each other in a circle, which maps that differ can make, still hear silence.
+// each other in a circle, which maps that differ can make, still hear silence. A node whose own tick came late (its
+// machine was busy or paused) has heard nothing because it didn't listen: it reads what has come before it judges.
 //
 // Hedging: where the mount has copies (Want::copies), an owner that says nothing for longer than answers take lately
 // (core/hedging.h) is left for one of the alternates, which must not fill; if that one hasn't got it after all, the
@@ -271,7 +272,7 @@ class ChunkServer {
   void formerSaid(TimePoint now, FetchId id, Fetch& fetch, const WalkEvent& event, ServerActions& out);
   void setAsking(Fetch& fetch, NodeId node);
   void fillHere(TimePoint now, FetchId id, Fetch& fetch, bool fallback, ServerActions& out);
-  void timerOf(TimePoint now, FetchId id, ServerActions& out);
+  void timerOf(TimePoint now, Duration late, FetchId id, ServerActions& out);
   bool hedge(TimePoint now, FetchId id, Fetch& fetch, ServerActions& out);
   void awaitPeer(TimePoint now, FetchId id, Fetch& fetch);
   bool heardLately(TimePoint now, NodeId peer) const;

@@ -280,6 +280,25 @@ TEST_F(ChunkServerTest, bytesAndWordOfThemAreNoSilence) {
   EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 1", "ask b for 1 [1,4) try 2 fallback"));
 }
 
+// A busy machine, a paused process: the peer's words lie in a socket that this node hasn't read.
+TEST_F(ChunkServerTest, aNodeThatLookedLateReadsBeforeItTakesAPeerForSilent) {
+  be(kD);
+  on(attached(1));
+  now_ += limits_.silence + 300ms;
+  EXPECT_THAT(on(Tick{}), IsEmpty());
+  EXPECT_THAT(on(Got{1, 1}), ElementsAre("serve 1 upto 1"));
+  EXPECT_THAT(tick(2s), ElementsAre("stop 1 try 1", "ask b for 1 [1,4) try 2 fallback"));
+}
+
+TEST_F(ChunkServerTest, aNodeThatLookedLateStillFindsOutWhoIsSilent) {
+  be(kD);
+  on(attached(1));
+  now_ += limits_.silence + 300ms;
+  on(Tick{});
+  EXPECT_THAT(tick(1s), ElementsAre("stop 1 try 1", "ask b for 1 [0,4) try 2 fallback"));
+  EXPECT_FALSE(server_->peers().usable(now_, kA));
+}
+
 // On a busy connection replies wait for each other. Whoever took that for silence made the next owner fill a second
 // time, from the origin, what the first was about to send.
 TEST_F(ChunkServerTest, aFetchWaitsItsTurnWhileItsOwnerSendsToOthers) {

@@ -11,12 +11,12 @@
 namespace forebay::io {
 namespace {
 
-constexpr std::size_t kIovecs = 256;             // of one sendmsg: dozens of frames, or many small objects of one
-constexpr std::size_t kBytesPerSend = 2 * kMiB;  // more than a socket's buffer takes at once
-constexpr int kSendsPerRound = 8;                // then other connections of the loop get their turn
-constexpr std::size_t kKeptBuffer = 64 * kKiB;   // a larger buffer is given back after use
-constexpr std::size_t kKeptPieces = 64;          // of a frame's bulk: the same
-constexpr Duration kDrainTimeout = 1s;           // for the other side to read our last words and hang up
+constexpr std::size_t kIovecs = 256;  // of one sendmsg: dozens of frames, or many small objects of one
+constexpr std::size_t kBytesPerSend = 1 * kMiB;
+constexpr int kSendsPerRound = 2;               // then other connections of the loop get their turn
+constexpr std::size_t kKeptBuffer = 64 * kKiB;  // a larger buffer is given back after use
+constexpr std::size_t kKeptPieces = 64;         // of a frame's bulk: the same
+constexpr Duration kDrainTimeout = 1s;          // for the other side to read our last words and hang up
 
 }  // namespace
 

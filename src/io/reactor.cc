@@ -5,6 +5,10 @@
 #include <unistd.h>
 
 namespace forebay::io {
+namespace {
+// Few: timers and posted tasks wait for them, and each may receive a MiB into fresh pages.
+constexpr int kEventsPerRound = 16;
+}  // namespace
 
 Result<std::unique_ptr<Reactor>> Reactor::create() {
   std::unique_ptr<Reactor> reactor(new Reactor);
@@ -112,13 +116,13 @@ void Reactor::runPosted() {
 
 void Reactor::run() {
   loop_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-  epoll_event events[128];
+  epoll_event events[kEventsPerRound];
   const auto posted = [this] {
     const std::lock_guard lock(posted_mutex_);
     return !posted_.empty();
   };
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int n = epoll_wait(epoll_fd_, events, 128, posted() ? 0 : pollTimeoutMs());
+    const int n = epoll_wait(epoll_fd_, events, kEventsPerRound, posted() ? 0 : pollTimeoutMs());
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == 0) {
         std::uint64_t ignored;

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <vector>
 
+#include "io/descriptor.h"
 #include "io/test_loop.h"
 
 namespace forebay::io {
@@ -48,6 +51,30 @@ TEST(Reactor, runsWhatOthersPostWhileItPostsToItself) {
   EXPECT_TRUE(loop.until([&] { return own == kTasks; })) << "a task was forgotten";
   EXPECT_EQ(order.size(), static_cast<std::size_t>(kTasks));
   EXPECT_TRUE(std::ranges::is_sorted(order)) << "posted by one thread, run in another order";
+}
+
+// Each of them may take a while: what others wait to hear mustn't wait for all.
+TEST(Reactor, letsTimersAndTasksInBetweenManyReadyDescriptors) {
+  constexpr int kReady = 100;
+  const auto reactor = std::move(*Reactor::create());
+  std::vector<Descriptor> ready;
+  int seen = 0, seen_before_timer = 0, seen_before_task = 0;
+  reactor->after(Duration{0}, [&] { seen_before_timer = seen; });
+  for (int i = 0; i < kReady; ++i) {
+    ready.emplace_back(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+    const int fd = ready.back().get();
+    const Status watched = reactor->watch(fd, EPOLLIN, [&, fd](std::uint32_t) {
+      if (seen == 0) reactor->post([&] { seen_before_task = seen; });
+      if (++seen == kReady) reactor->stop();
+      reactor->unwatch(fd);
+    });
+    ASSERT_TRUE(watched);
+  }
+  reactor->run();
+  EXPECT_EQ(seen, kReady);
+  EXPECT_GT(seen_before_task, 0);
+  EXPECT_LE(seen_before_task, kReady / 4);
+  EXPECT_LE(seen_before_timer, kReady / 4);
 }
 
 }  // namespace
