@@ -29,6 +29,7 @@ def measure(bench):
     node.cli("load", "bench/whole.bin")
     ours = cell.mount("bench") / "whole.bin"
     native = native_copy(bench, ours)
+    warm_up(bench, node, ours)
     before = node.metric("forebay_served_bytes_total")
     rows = []
     for name, options, what in (
@@ -42,6 +43,16 @@ def measure(bench):
     for row in rows:
         row["note"] += "; no READ request reached user space"
     return rows
+
+
+def warm_up(bench, node, path):
+    """Until a pass asks for nothing: an open that comes before the last plain handle's RELEASE joins that one."""
+    for _ in range(5):
+        before = node.metric("forebay_served_bytes_total")
+        run_json(bench.program("forebay_limit_file_reads"), *words({"path": path, "how": "read", "passes": 1}))
+        if node.metric("forebay_served_bytes_total") == before:
+            return
+    raise AssertionError("the kernel doesn't read the object by itself: five passes asked the node for bytes")
 
 
 def pair(bench, name, ours, native, options, what):
