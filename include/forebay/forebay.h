@@ -32,6 +32,10 @@
  * FORK. A child may not use its parent's handles: asking functions answer FOREBAY_INVALID_ARGUMENT there, ending ones
  * forget the handle. It connects anew. exec is always fine: descriptors are close-on-exec.
  *
+ * SHARED MEMORY. A client of this machine's node maps objects of 2 MiB and more which the node has whole, in the
+ * background once they are read; reads then copy from the node's memory, without asking it. What isn't read for 10 s is
+ * unmapped.
+ *
  * VERSIONS. A struct starts with its size; set it to sizeof. What a caller compiled earlier doesn't know isn't touched,
  * and what it leaves zero has its default. Later versions add at the end only.
  */
@@ -123,6 +127,9 @@ FOREBAY_API void forebay_cancel(forebay_client* client, uint64_t id);
 
 /* ---- connecting ---- */
 
+enum {
+  FOREBAY_NO_SHARED_MEMORY = 1 /* every byte comes over the node's socket */
+};
 typedef struct forebay_options {
   size_t size;
   /* "unix:PATH" or "HOST:PORT" of a node. NULL: FOREBAY_NODE, else this machine's node, where the command line finds it
@@ -135,6 +142,8 @@ typedef struct forebay_options {
   size_t direct_count;
   uint32_t timeout_ms;         /* of each call that gives none; 0: 60,000 */
   uint32_t connect_timeout_ms; /* how long the node, or a member, may take to answer at first; 0: 3,000 */
+  uint32_t flags;              /* FOREBAY_NO_SHARED_MEMORY, or 0 */
+  uint32_t reserved;           /* 0 */
 } forebay_options;
 
 /* Waits for the first answer; FOREBAY_UNAVAILABLE says where none was. NULL options: all defaults. */
@@ -193,6 +202,16 @@ FOREBAY_API void forebay_close(forebay_object* object);
 /* pread: `length` bytes at `offset`, fewer at the end of the object only, 0 at or beyond it. */
 FOREBAY_API forebay_code forebay_read(forebay_object* object, uint64_t offset, void* buffer, uint64_t length,
                                       uint64_t* got, forebay_call* call, forebay_error* error);
+
+/* All of an object as this machine's node holds it, for reading: `base` to `base` + forebay_object_bytes. Nothing is
+ * copied, and the bytes stay what they are until forebay_unmap, whatever becomes of object, client and node; a forked
+ * child has them too. Their memory is the node's: it has less for others while this lasts. FOREBAY_NOT_FOUND: the node
+ * doesn't have all of it in one place now (read or prefetch it); FOREBAY_BUSY: the node has given away as much as it
+ * may; FOREBAY_UNSUPPORTED: a direct client, a node of another machine. Objects of less than 2 MiB are never found. */
+typedef struct forebay_mapping forebay_mapping;
+FOREBAY_API forebay_code forebay_map(forebay_object* object, forebay_mapping** mapping, const void** base,
+                                     forebay_call* call, forebay_error* error);
+FOREBAY_API void forebay_unmap(forebay_mapping* mapping);
 
 typedef struct forebay_piece {
   void* base;

@@ -149,6 +149,9 @@ namespace detail {
 struct CloseObject {
   void operator()(forebay_object* object) const { forebay_close(object); }
 };
+struct Unmap {
+  void operator()(forebay_mapping* mapping) const { forebay_unmap(mapping); }
+};
 struct FreePage {
   void operator()(forebay_page* page) const { forebay_page_free(page); }
 };
@@ -385,6 +388,23 @@ struct Buffer : forebay_piece {
   Buffer(Memory&& memory) : forebay_piece{memory.data(), memory.size() * sizeof(Element)} {}
 };
 
+// All of an object's bytes as this machine's node holds them, for reading and without a copy. They stay what they are
+// until this is destroyed, whatever becomes of the object, the client and the node, also in a forked child.
+class Mapping {
+ public:
+  Mapping(forebay_mapping* mapping, const void* base, std::uint64_t bytes)
+      : handle_(mapping), base_(static_cast<const std::byte*>(base)), bytes_(bytes) {}
+  const std::byte* data() const { return base_; }
+  std::size_t size() const { return bytes_; }
+  const std::byte* begin() const { return base_; }
+  const std::byte* end() const { return base_ + bytes_; }
+
+ private:
+  std::unique_ptr<forebay_mapping, detail::Unmap> handle_;
+  const std::byte* base_;
+  std::uint64_t bytes_;
+};
+
 class Object {
  public:
   explicit Object(forebay_object* object) : handle_(object) {}
@@ -405,9 +425,24 @@ class Object {
   Result<CallId> read(std::uint64_t offset, Buffer into, Handler&& handler, CallOptions options = {}) const {
     return detail::start(Read{handle_.get(), offset, into}, std::forward<Handler>(handler), options);
   }
+  // NotFound: the node doesn't have all of it in one place now; Busy: it has given away as much as it may; Unsupported:
+  // there is no node of this machine (forebay_map).
+  Result<Mapping> map(CallOptions options = {}) const { return detail::waitFor(Map{handle_.get()}, options); }
   forebay_object* handle() const { return handle_.get(); }
 
  private:
+  struct Map {
+    forebay_object* object;
+    forebay_mapping* mapping = nullptr;
+    const void* base = nullptr;
+    forebay_code ask(forebay_call* call, forebay_error* error) {
+      return forebay_map(object, &mapping, &base, call, error);
+    }
+    Result<Mapping> result(const Result<void>& outcome) const {
+      if (!outcome) return outcome.error();
+      return Mapping(mapping, base, forebay_object_bytes(object));
+    }
+  };
   struct Read {
     forebay_object* object;
     std::uint64_t offset;
@@ -492,6 +527,7 @@ struct ConnectOptions {
   std::vector<std::string> direct;       // HOST:PORT of members of a cell, to read it without a node of this machine
   std::chrono::milliseconds timeout{0};  // of each call that gives none; 0: a minute
   std::chrono::milliseconds connect_timeout{0};  // of the first answer; 0: 3 s
+  bool shared_memory = true;  // what this machine's node holds whole is read from its memory (forebay.h)
 };
 
 class Listing;
@@ -508,6 +544,7 @@ class Client {
     all.direct_count = direct.size();
     all.timeout_ms = detail::milliseconds(options.timeout);
     all.connect_timeout_ms = detail::milliseconds(options.connect_timeout);
+    all.flags = options.shared_memory ? 0 : FOREBAY_NO_SHARED_MEMORY;
     forebay_client* client = nullptr;
     forebay_error error = detail::noError();
     const forebay_code code = forebay_connect(&all, &client, &error);

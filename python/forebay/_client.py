@@ -62,10 +62,12 @@ class Client:
         direct: Iterable[str] = (),
         timeout: float = 60.0,
         connect_timeout: float = 3.0,
+        shared_memory: bool = True,
     ) -> None:
         members = _list_of(direct, "members")
         self._options = (
-            node, members, _milliseconds(timeout, "timeout"), _milliseconds(connect_timeout, "connect_timeout")
+            node, members, _milliseconds(timeout, "timeout"), _milliseconds(connect_timeout, "connect_timeout"),
+            bool(shared_memory),
         )
         self._closed = False
         self._connect()
@@ -249,8 +251,8 @@ class Client:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        node, direct, timeout_ms, connect_timeout_ms = self._options
-        return _unpickled, (node, timeout_ms / 1000, connect_timeout_ms / 1000, direct)
+        node, direct, timeout_ms, connect_timeout_ms, shared_memory = self._options
+        return _unpickled, (node, timeout_ms / 1000, connect_timeout_ms / 1000, direct, shared_memory)
 
     def __repr__(self) -> str:
         cell = self._options[0] or ", ".join(self._options[1]) or "this machine"
@@ -258,7 +260,12 @@ class Client:
 
 
 def connect(
-    node: Optional[str] = None, *, direct: Iterable[str] = (), timeout: float = 60.0, connect_timeout: float = 3.0
+    node: Optional[str] = None,
+    *,
+    direct: Iterable[str] = (),
+    timeout: float = 60.0,
+    connect_timeout: float = 3.0,
+    shared_memory: bool = True,
 ) -> Client:
     """Connects to a node, or to a cell, and waits for the first answer.
 
@@ -266,16 +273,19 @@ def connect(
     direct: "HOST:PORT" of members of a cell, to read it without a node of this machine, straight from its nodes.
     timeout: seconds that each call may take; a busy or restarting node is asked again within it.
     connect_timeout: seconds that the node may take to answer at first.
+    shared_memory: read objects of 2 MiB and more that this machine's node holds whole from its memory.
 
     Raises UnavailableError where no node answers, and says where it looked; ValueError for a bad argument.
     """
-    return Client(node, direct=direct, timeout=timeout, connect_timeout=connect_timeout)
+    return Client(
+        node, direct=direct, timeout=timeout, connect_timeout=connect_timeout, shared_memory=shared_memory
+    )
 
 
 def _unpickled(
-    node: Optional[str], timeout: float, connect_timeout: float, direct: Iterable[str] = ()
+    node: Optional[str], timeout: float, connect_timeout: float, direct: Iterable[str], shared_memory: bool
 ) -> Client:
-    return Client(node, direct=direct, timeout=timeout, connect_timeout=connect_timeout)
+    return connect(node, direct=direct, timeout=timeout, connect_timeout=connect_timeout, shared_memory=shared_memory)
 
 
 def _milliseconds(seconds: float, what: str) -> int:

@@ -86,6 +86,18 @@ class File(io.RawIOBase):
         self._check_open()
         return self._native.readinto(_not_negative(offset, "offset"), buffer)
 
+    def map(self) -> memoryview:
+        """All bytes of the object as this machine's node holds them, read-only and without a copy.
+
+        They stay what they are for as long as the view or anything made of it lives (numpy.frombuffer, torch.frombuffer),
+        also after close() and in a forked child; their memory is the node's, which has less for others meanwhile.
+        Raises NotFoundError where the node doesn't have all of it in one place now (prefetch it; never for objects of
+        less than 2 MiB), ForebayError with the code "Busy" where it has given away as much as it may, "Unsupported" where
+        there is no node of this machine.
+        """
+        self._check_open()
+        return memoryview(self._native.map())
+
     def close(self) -> None:
         """Gives the version back. Reads of other threads that are on their way end as they would."""
         if not self.closed:

@@ -22,7 +22,8 @@ _COPY_BYTES = 8 << 20  # a chunk of a mount by default
 class ForebayFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """fsspec over a cell.
 
-    node, direct, timeout, connect_timeout: as `forebay.connect`. Connects at the first call, and again in a forked child. fsspec
+    node, direct, timeout, connect_timeout, shared_memory: as `forebay.connect`. Connects at the first call, and again in
+    a forked child. fsspec
     gives the same instance for the same arguments, so FOREBAY_NODE counts as it was at the first call.
     Paths are MOUNT/PATH. Listings aren't cached here: the cell does that, for as long as the mount's consistency says.
     What would write raises OSError (EROFS).
@@ -37,11 +38,15 @@ class ForebayFileSystem(AbstractFileSystem):  # type: ignore[misc]
         direct: Sequence[str] = (),
         timeout: float = 60.0,
         connect_timeout: float = 3.0,
+        shared_memory: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(node=node, direct=direct, timeout=timeout, connect_timeout=connect_timeout, **options)
+        super().__init__(
+            node=node, direct=direct, timeout=timeout, connect_timeout=connect_timeout, shared_memory=shared_memory, **options
+        )
         self._connect_to = {
-            "node": node, "direct": tuple(direct), "timeout": timeout, "connect_timeout": connect_timeout
+            "node": node, "direct": tuple(direct), "timeout": timeout, "connect_timeout": connect_timeout,
+            "shared_memory": shared_memory,
         }
         self._client: Optional[Client] = None
 

@@ -5,6 +5,7 @@
 // call's end was told.
 #include <algorithm>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "call.h"
@@ -46,6 +47,33 @@ class Buffer {
   Py_buffer view_ = {};
 };
 
+// A whole object as the node holds it, as a buffer.
+class Mapping {
+ public:
+  explicit Mapping(std::uint64_t size) : size_(size) {}
+  Mapping(Mapping&& other) noexcept
+      : mapping_(std::exchange(other.mapping_, nullptr)), base_(other.base_), size_(other.size_) {}
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  Mapping& operator=(Mapping&&) = delete;
+  ~Mapping() { forebay_unmap(mapping_); }
+
+  forebay_code ask(forebay_object* object, forebay_call* call, forebay_error* error) {
+    return forebay_map(object, &mapping_, &base_, call, error);
+  }
+
+  static int getBuffer(PyObject* self, Py_buffer* view, int flags) {
+    const auto* const mapping = nb::inst_ptr<Mapping>(nb::handle(self));
+    return PyBuffer_FillInfo(view, self, const_cast<void*>(mapping->base_), static_cast<Py_ssize_t>(mapping->size_), 1,
+                             flags);
+  }
+
+ private:
+  forebay_mapping* mapping_ = nullptr;
+  const void* base_ = nullptr;
+  std::uint64_t size_;
+};
+
 class Object {
  public:
   Object(const Connection& client, forebay_object* object) : client_(client), object_(object, &forebay_close) {
@@ -71,6 +99,17 @@ class Object {
     if (readTo(offset, PyBytes_AS_STRING(bytes), length) != length)
       raise({.code = FOREBAY_INTERNAL, .message = "an object gave fewer bytes than its size says"});
     return owned;
+  }
+
+  // All of it, as the node holds it.
+  Mapping map() const {
+    const std::shared_ptr<forebay_object> object = handle();
+    const Connection client = client_.lock();
+    if (!client) throw nb::value_error("the file's client is closed");
+    const auto asked = std::make_shared<Mapping>(size());
+    run(client,
+        [asked, object](forebay_call* call, forebay_error* error) { return asked->ask(object.get(), call, error); });
+    return std::move(*asked);
   }
 
   void close() { object_.reset(); }
@@ -154,7 +193,8 @@ class Pending {
 
 class Client {
  public:
-  Client(const nb::object& node, const nb::list& direct, std::uint32_t timeout_ms, std::uint32_t connect_timeout_ms) {
+  Client(const nb::object& node, const nb::list& direct, std::uint32_t timeout_ms, std::uint32_t connect_timeout_ms,
+         bool shared_memory) {
     const std::string address = node.is_none() ? "" : nameOf(node);
     std::vector<std::string> members;
     for (const nb::handle member : direct) members.push_back(nameOf(member));
@@ -167,6 +207,7 @@ class Client {
     options.direct_count = seeds.size();
     options.timeout_ms = timeout_ms;
     options.connect_timeout_ms = connect_timeout_ms;
+    options.flags = shared_memory ? 0 : FOREBAY_NO_SHARED_MEMORY;
     forebay_error error = {};
     error.size = sizeof error;
     forebay_client* client = nullptr;
@@ -300,6 +341,8 @@ NB_MODULE(_native, module) {
   using namespace forebay_python;  // NOLINT(google-build-using-namespace): the module's body is outside of it
   namespace nb = nanobind;
   nb::set_leak_warnings(false);  // an interpreter that ends under its daemon threads leaves what they hold
+  static PyType_Slot mapping_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(&Mapping::getBuffer)}, {0, nullptr}};
+  nb::class_<Mapping>(module, "Mapping", nb::type_slots(mapping_slots));
   nb::class_<Object>(module, "Object")
       .def_prop_ro("size", &Object::size)
       .def_prop_ro("mtime_ns", &Object::mtimeNs)
@@ -307,14 +350,15 @@ NB_MODULE(_native, module) {
       .def_prop_ro("version", &Object::version)
       .def("readinto", &Object::readInto, nb::arg("offset"), nb::arg("buffer"))
       .def("read", &Object::read, nb::arg("offset"), nb::arg("length"))
+      .def("map", &Object::map)
       .def("close", &Object::close);
   nb::class_<Pending>(module, "Pending")
       .def("done", &Pending::done)
       .def("cancel", &Pending::cancel)
       .def("outcomes", &Pending::outcomes);
   nb::class_<Client>(module, "Client")
-      .def(nb::init<const nb::object&, const nb::list&, std::uint32_t, std::uint32_t>(), nb::arg("node").none(),
-           nb::arg("direct"), nb::arg("timeout_ms"), nb::arg("connect_timeout_ms"))
+      .def(nb::init<const nb::object&, const nb::list&, std::uint32_t, std::uint32_t, bool>(), nb::arg("node").none(),
+           nb::arg("direct"), nb::arg("timeout_ms"), nb::arg("connect_timeout_ms"), nb::arg("shared_memory"))
       .def("close", &Client::close)
       .def("open", &Client::open, nb::arg("name"), nb::arg("revalidate"))
       .def("stat", &Client::stat, nb::arg("names"))

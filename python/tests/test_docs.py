@@ -21,10 +21,14 @@ def test_the_page_runs_from_top_to_bottom(world, capsys):
     train.mkdir()
     for i in range(3):
         np.full(2048, i, np.float32).tofile(train / f"{i}.bin")
+    np.arange(1 << 20, dtype=np.float32).tofile(train / "large.bin")
     pd.DataFrame({"x": [1, 2], "y": [3, 4]}).to_parquet(world.files / "table.parquet")
     names = {}
     exec(code_of("docs/python.md").replace("data/t", "files/t"), names)
     assert names["batch"].tolist() == [[i] * 1024 for i in range(3)]
+    assert (names["parameters"] == np.arange(1 << 20, dtype=np.float32)).all()
+    with pytest.raises(ValueError):
+        names["parameters"][0] = 1
     assert names["frame"]["x"].tolist() == [1, 2] and len(names["tail"]) == 16
     assert "0.bin 8192 False" in capsys.readouterr().out
 

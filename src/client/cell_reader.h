@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -64,6 +65,15 @@ class CellReader {
   // Many ranges at once, in as few requests as they fit in. `warm_only`: brings them into the cell, and no byte here.
   virtual void readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
                          std::move_only_function<void(BatchResults)> done, CallId call) = 0;
+
+  // Reads now, in the calling thread, from what this process has mapped of this machine's node: the number of bytes,
+  // as readBatch would give it. Nothing: it isn't mapped, ask readBatch.
+  virtual std::optional<std::uint64_t> readMapped(const core::Plan& /*plan*/, std::uint64_t /*offset*/,
+                                                  std::uint64_t /*length*/, std::span<const MutableBytes> /*into*/) {
+    return std::nullopt;
+  }
+  // See Client::region.
+  virtual void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) = 0;
 
   // Runs `task` on the I/O thread, after what was asked before has been started. Not once the destructor runs.
   virtual void post(std::move_only_function<void()> task) = 0;

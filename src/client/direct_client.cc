@@ -93,6 +93,12 @@ void DirectClient::readBatch(std::vector<BatchItem> items, bool warm_only, TimeP
       }));
 }
 
+void DirectClient::region(const core::Plan&, TimePoint, Callback<io::Descriptor> done) {
+  cell_->post([done = std::move(done)]() mutable {
+    done(fail(Code::Unsupported, "an object is mapped from a node of this machine: connect to one"));
+  });
+}
+
 void DirectClient::post(std::move_only_function<void()> task) {
   cell_->post(std::move(task));
 }

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include "client/answers.h"
+#include "client/node_batch.h"
 #include "client/node_connection.h"
 #include "client/read_operation.h"
+#include "client/shared_memory.h"
 
 namespace forebay::client {
 namespace {
@@ -34,36 +36,6 @@ class Question : public NodeOperation {
   const wire::MessageType type_;
   const Message message_;
   std::move_only_function<void(Result<Bytes>)> done_;
-};
-
-// The same for one that is answered by a descriptor, once: nobody waits for it where a node is too busy to say.
-class RegionQuestion : public NodeOperation {
- public:
-  RegionQuestion(NodeConnection& connection, const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done)
-      : NodeOperation(connection, deadline, 0), bytes_(plan.size), done_(std::move(done)) {
-    *message_.mutable_plan() = wire::toMessage(plan);
-  }
-
- private:
-  void attempt() override {
-    const auto self = std::static_pointer_cast<RegionQuestion>(shared_from_this());
-    request_ = channel().call(wire::MessageType::RegionRequest, message_, deadline_,
-                              [self](Result<reader::Answer> answer) { self->answered(std::move(answer)); });
-  }
-  void answered(Result<reader::Answer> answer) {
-    request_ = 0;
-    close();
-    if (!answer) return done_(fail(answer.error()));
-    const auto reply = wire::parse<wire::pb::RegionReply>(answer->body);
-    if (!reply) return done_(fail(reply.error()));
-    if (answer->descriptor == nullptr || reply->bytes() != bytes_) return done_(fail(notAnswered()));
-    done_(std::move(*answer->descriptor));
-  }
-  void finish(const Error& error) override { done_(fail(error)); }
-
-  const std::uint64_t bytes_;
-  wire::pb::RegionRequest message_;
-  Callback<io::Descriptor> done_;
 };
 
 template <class Message>
@@ -94,7 +66,8 @@ Result<Where> whereOf(const wire::pb::WhereReply& reply) {
 
 }  // namespace
 
-NodeClient::NodeClient(std::unique_ptr<NodeConnection> connection) : connection_(std::move(connection)) {}
+NodeClient::NodeClient(std::unique_ptr<NodeConnection> connection)
+    : connection_(std::move(connection)), shared_(std::make_shared<SharedMemory>(*connection_)) {}
 NodeClient::~NodeClient() {
   connection_->stop();
 }
@@ -191,76 +164,23 @@ void NodeClient::warm(const core::Plan& plan, std::uint64_t offset, std::uint64_
                                                    oneResult<std::uint64_t>(std::move(done))));
 }
 
-namespace {
-
-// A batch of ranges on its way: its groups, of which a few are open at a time.
-class Batch : public std::enable_shared_from_this<Batch> {
- public:
-  using Results = NodeClient::BatchResults;
-  using Done = std::move_only_function<void(Results)>;
-  Batch(NodeConnection& connection, std::size_t items, Done done) : connection_(connection), done_(std::move(done)) {
-    results_.reserve(items);
-    for (std::size_t i = 0; i < items; ++i) results_.emplace_back(std::uint64_t{0});
-  }
-
-  void add(std::vector<Wanted> wanted, const ReadOperation::Options& options) {
-    const std::size_t first = next_;
-    next_ += wanted.size();
-    groups_.push_back(std::make_shared<ReadOperation>(connection_, std::move(wanted), options,
-                                                      [batch = shared_from_this(), first](std::span<const Wanted> all) {
-                                                        for (std::size_t i = 0; i < all.size(); ++i)
-                                                          batch->results_[first + i] = all[i].result();
-                                                        --batch->open_;
-                                                        batch->goOn();
-                                                      }));
-  }
-  // In the loop: the next groups, or the end.
-  void goOn() {
-    // So many that the node always has work, so few that a batch leaves room for others.
-    constexpr std::size_t kOpen = 16;
-    for (; open_ < kOpen && !groups_.empty(); ++open_) {
-      connection_.run(std::move(groups_.front()));
-      groups_.pop_front();
-    }
-    if (open_ == 0) std::exchange(done_, {})(std::move(results_));
-  }
-
- private:
-  NodeConnection& connection_;
-  Results results_;
-  Done done_;
-  std::size_t next_ = 0;  // the first result of the next group
-  std::size_t open_ = 0;
-  std::deque<std::shared_ptr<ReadOperation>> groups_;  // not yet open
-};
-
-}  // namespace
-
 void NodeClient::readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
                            std::move_only_function<void(BatchResults)> done, CallId call) {
-  // Small enough that a batch's requests take turns with others, large enough that their number doesn't count.
-  constexpr std::size_t kItems = 256;
-  constexpr std::uint64_t kBytes = 64 * kMiB;
-  auto batch = std::make_shared<Batch>(*connection_, items.size(), std::move(done));
   const ReadOperation::Options options{.warm_only = warm_only, .deadline = deadline, .call = call};
-  for (std::size_t at = 0; at < items.size();) {
-    std::vector<Wanted> group;
-    std::uint64_t bytes = 0;
-    for (; at < items.size() && group.size() < kItems; ++at) {
-      BatchItem& item = items[at];
-      Wanted wanted = Wanted::of(std::move(item.plan), item.offset, item.length, std::move(item.into));
-      bytes += wanted.length;
-      group.push_back(std::move(wanted));
-      if (bytes >= kBytes) {
-        ++at;
-        break;
-      }
-    }
-    batch->add(std::move(group), options);
-  }
+  const bool none = items.empty();
+  auto batch = std::make_shared<NodeBatch>(*connection_, shared_, std::move(items), options, std::move(done));
   // In a callback its groups are open at once, for a cancel that is going on: the callers' callbacks come later anyhow.
-  if (connection_->inLoop() && !items.empty()) return batch->goOn();
+  if (connection_->inLoop() && !none) return batch->goOn();
   connection_->post([batch] { batch->goOn(); });
+}
+
+std::optional<std::uint64_t> NodeClient::readMapped(const core::Plan& plan, std::uint64_t offset, std::uint64_t length,
+                                                    std::span<const MutableBytes> into) {
+  return shared_ ? shared_->read(plan, offset, length, into) : std::nullopt;
+}
+
+void NodeClient::shareMemory(bool share) {
+  shared_ = share ? std::make_shared<SharedMemory>(*connection_) : nullptr;
 }
 
 void NodeClient::post(std::move_only_function<void()> task) {
@@ -293,7 +213,7 @@ void NodeClient::load(std::span<const core::Plan> plans, const LoadTarget& targe
 }
 
 void NodeClient::region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) {
-  connection_->run(std::make_shared<RegionQuestion>(*connection_, plan, deadline, std::move(done)));
+  askRegion(*connection_, plan, deadline, std::move(done));
 }
 
 void NodeClient::where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done) {

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct LoadTarget {
 };
 
 class NodeConnection;
+class SharedMemory;
 
 class NodeClient : public CellReader {
  public:
@@ -55,6 +57,12 @@ class NodeClient : public CellReader {
   void readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
                  std::move_only_function<void(BatchResults)> done, CallId call = 0) override;
 
+  std::optional<std::uint64_t> readMapped(const core::Plan& plan, std::uint64_t offset, std::uint64_t length,
+                                          std::span<const MutableBytes> into) override;
+  // Whether readBatch asks for whole objects' memory in the background, and reads from it (client/shared_objects.h):
+  // before the first read. It does.
+  void shareMemory(bool share);
+
   void post(std::move_only_function<void()> task) override;
   void cancel(CallId call) override;
 
@@ -62,8 +70,7 @@ class NodeClient : public CellReader {
   // seconds how far it is. Repeat it with those that aren't over; nodes drop what nobody asks about for 10 s.
   void load(std::span<const core::Plan> plans, const LoadTarget& target, TimePoint deadline,
             Callback<wire::pb::LoadReply> done);
-  // See Client::region.
-  void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done);
+  void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) override;
   void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
   void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);
   // What is known of names, and what is held of objects, at and below each path of a mount ("": all of it) goes, on
@@ -78,6 +85,7 @@ class NodeClient : public CellReader {
  private:
   explicit NodeClient(std::unique_ptr<NodeConnection> connection);
   std::unique_ptr<NodeConnection> connection_;
+  std::shared_ptr<SharedMemory> shared_;  // null: not wanted
 };
 
 // For programs that wait: runs an asynchronous call and returns its result. Not on an I/O thread.

@@ -535,6 +535,11 @@ std::uint64_t Arena::usedBytes() const {
 }
 
 ArenaStats Arena::stats() const {
+  // Nobody tells when the last user of a dropped region has gone.
+  if (impl_->outside_bytes != 0) {
+    impl_->refreshOutside();
+    impl_->updateMetrics();
+  }
   const Impl& impl = *impl_;
   return {.capacity = options_.capacity_bytes,
           .used = impl.used(),

@@ -91,6 +91,11 @@ bool inCallback() {
   return in_callback;
 }
 
+bool mayReadHere(const Session& session, const forebay_call* call) {
+  return !in_callback && checkCall(session, call) &&
+         (call == nullptr || (call->callback == nullptr && call->queue == nullptr));
+}
+
 void copyText(std::span<char> to, std::string_view text) {
   if (to.empty()) return;
   to[text.copy(to.data(), to.size() - 1)] = '\0';

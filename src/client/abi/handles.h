@@ -9,6 +9,7 @@
 #include <shared_mutex>
 
 #include "client/cell_reader.h"
+#include "client/mapped_object.h"
 #include "forebay/forebay.h"
 
 namespace forebay::abi {
@@ -43,6 +44,9 @@ using Start = std::move_only_function<void(const Asked&, Done)>;
 // Runs one call in the form that `call` asks for. `start` must tell `done` once, from the I/O thread.
 forebay_code run(const std::shared_ptr<Session>& session, forebay_call* call, forebay_error* error, Start start);
 
+// Whether `call` waits, and this thread and process may: then what needs no question can be done at once.
+bool mayReadHere(const Session& session, const forebay_call* call);
+
 forebay_code fill(forebay_error* error, const Error& from);
 inline forebay_code codeOf(const Status& status) {
   return status ? FOREBAY_OK : static_cast<forebay_code>(status.error().code);
@@ -62,6 +66,9 @@ struct forebay_client {
 struct forebay_object {
   std::shared_ptr<forebay::abi::Session> session;
   forebay::core::Plan plan;
+};
+struct forebay_mapping {
+  std::shared_ptr<const forebay::client::MappedObject> object;
 };
 struct forebay_page {
   forebay::client::DirectoryPage page;

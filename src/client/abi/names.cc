@@ -1,6 +1,8 @@
 #include "client/abi/names.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <unordered_map>
@@ -163,6 +165,7 @@ Connected attach(const forebay_options& options, const std::string& name, Durati
   const auto answer = client::wait<wire::pb::StatusReply>(
       [&](auto done) { node->status(false, io::Reactor::now() + patience, std::move(done)); });
   if (!answer) return no_node(answer.error());
+  node->shareMemory((options.flags & FOREBAY_NO_SHARED_MEMORY) == 0);
   return node;
 }
 
@@ -217,9 +220,13 @@ forebay_code forebay_connect(const forebay_options* options, forebay_client** cl
   if (abi::inCallback()) return abi::fill(error, {Code::InvalidArgument, "a callback must not wait", 0});
   forebay_options all = {};
   if (options != nullptr) {
-    if (const Status good = abi::checkSize("forebay_options", options->size, sizeof all); !good)
+    constexpr std::size_t kFirst = offsetof(forebay_options, flags);  // callers that don't know more
+    if (const Status good = abi::checkSize("forebay_options", options->size, kFirst); !good)
       return abi::fill(error, good.error());
-    all = *options;
+    std::memcpy(&all, options, std::min(options->size, sizeof all));
+    if ((all.flags & ~std::uint32_t{FOREBAY_NO_SHARED_MEMORY}) != 0)
+      return abi::fill(
+          error, {Code::InvalidArgument, fmt::format("forebay_options.flags has unknown bits: {:#x}", all.flags), 0});
   }
   auto session = abi::connect(all);
   if (!session) return abi::fill(error, session.error());

@@ -110,8 +110,8 @@ void read(const std::shared_ptr<Batch>& batch, const Asked& asked) {
 }
 
 void start(const std::shared_ptr<Batch>& batch, const Asked& asked) {
-  batch->ended.assign(batch->count, false);
   for (std::size_t i = 0; i < batch->count; ++i) {
+    if (batch->ended[i]) continue;
     batch->range(i).code = FOREBAY_OK;
     batch->range(i).got = 0;
   }
@@ -134,6 +134,23 @@ void start(const std::shared_ptr<Batch>& batch, const Asked& asked) {
           });
 }
 
+// In the caller's thread, what is mapped of open objects. True: that was all.
+bool readMapped(Batch& batch) {
+  std::size_t left = batch.count;
+  const Status there = batch.session->with([&](client::CellReader& cell) {
+    for (std::size_t i = 0; i < batch.count; ++i) {
+      const forebay_range& range = batch.range(i);
+      if (range.object == nullptr) continue;
+      const client::BatchItem& item = batch.items[i];
+      const auto copied = cell.readMapped(range.object->plan, item.offset, item.length, item.into);
+      if (!copied) continue;
+      batch.end(i, *copied);
+      --left;
+    }
+  });
+  return there && left == 0;
+}
+
 forebay_code runBatch(forebay_client* client, forebay_range* ranges, std::size_t count, bool warm_only,
                       forebay_call* call, forebay_error* error) {
   constexpr std::size_t kMost = 1'048'576;
@@ -149,6 +166,8 @@ forebay_code runBatch(forebay_client* client, forebay_range* ranges, std::size_t
     return fill(error, good.error());
   for (std::size_t i = 0; i < count; ++i)
     if (const Status good = add(*batch, i); !good) return fill(error, good.error());
+  batch->ended.assign(count, false);
+  if (!warm_only && mayReadHere(*client->session, call) && readMapped(*batch)) return FOREBAY_OK;
   return run(client->session, call, error, [batch](const Asked& asked, Done done) {
     batch->done = std::move(done);
     start(batch, asked);
@@ -163,6 +182,16 @@ forebay_code forebay_read(forebay_object* object, std::uint64_t offset, void* bu
   using namespace forebay;  // NOLINT(google-build-using-namespace)
   if (got == nullptr || (buffer == nullptr && length != 0))
     return abi::fill(error, {Code::InvalidArgument, "a read needs a buffer and a place for the number of bytes", 0});
+  if (abi::mayReadHere(*object->session, call)) {
+    const MutableBytes into(static_cast<std::byte*>(buffer), length);
+    std::optional<std::uint64_t> copied;
+    const Status there = object->session->with(
+        [&](client::CellReader& cell) { copied = cell.readMapped(object->plan, offset, length, {&into, 1}); });
+    if (there && copied) {
+      *got = *copied;
+      return FOREBAY_OK;
+    }
+  }
   return abi::run(object->session, call, error,
                   [plan = object->plan, offset, into = MutableBytes(static_cast<std::byte*>(buffer), length), got](
                       const abi::Asked& asked, abi::Done done) mutable {
@@ -187,4 +216,29 @@ forebay_code forebay_read_batch(forebay_client* client, forebay_range* ranges, s
 forebay_code forebay_prefetch(forebay_client* client, forebay_range* ranges, std::size_t count, forebay_call* call,
                               forebay_error* error) {
   return forebay::abi::runBatch(client, ranges, count, true, call, error);
+}
+
+forebay_code forebay_map(forebay_object* object, forebay_mapping** mapping, const void** base, forebay_call* call,
+                         forebay_error* error) {
+  using namespace forebay;  // NOLINT(google-build-using-namespace)
+  if (mapping == nullptr || base == nullptr)
+    return abi::fill(error, {Code::InvalidArgument, "a mapping needs a place for its handle and its address", 0});
+  return abi::run(
+      object->session, call, error, [plan = object->plan, mapping, base](const abi::Asked& asked, abi::Done done) {
+        asked.cell.region(
+            plan, asked.deadline,
+            [plan, mapping, base, done = std::move(done)](const Result<io::Descriptor>& file) mutable {
+              if (!file) return done(fail(file.error()));
+              auto mapped = client::MappedObject::of(file->get(), plan.size, true);
+              if (!mapped)
+                return done(fail(Code::IoError, fmt::format("{}: the node's file can't be mapped", plan.path)));
+              *base = mapped->bytes().data();
+              *mapping = new forebay_mapping{std::move(mapped)};
+              done({});
+            });
+      });
+}
+
+void forebay_unmap(forebay_mapping* mapping) {
+  delete mapping;
 }

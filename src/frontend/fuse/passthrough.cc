@@ -19,7 +19,8 @@ Passthrough::Way Passthrough::decide(NodeNumber node, int file, std::uint64_t si
   const std::lock_guard lock(mutex_);
   Opened& opened = opened_[node];
   if (opened.handles++ == 0 && file >= 0 && on()) opened.way.backing = give(file);
-  if (opened.way.backing == 0 && opened.way.map == nullptr && file >= 0) opened.way.map = MappedObject::of(file, size);
+  if (opened.way.backing == 0 && opened.way.map == nullptr && file >= 0)
+    opened.way.map = client::MappedObject::of(file, size);
   return opened.way;
 }
 

@@ -24,7 +24,7 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "frontend/fuse/mapped_object.h"
+#include "client/mapped_object.h"
 #include "frontend/fuse/node_table.h"
 
 namespace forebay::fuse {
@@ -46,8 +46,8 @@ class Passthrough {
 
   using Backing = std::uint32_t;
   struct Way {
-    Backing backing = 0;                      // the kernel's number of the backing file
-    std::shared_ptr<const MappedObject> map;  // neither: plain
+    Backing backing = 0;                              // the kernel's number of the backing file
+    std::shared_ptr<const client::MappedObject> map;  // neither: plain
   };
   bool settled(NodeNumber node) const;
   Way decide(NodeNumber node, int file, std::uint64_t size);  // -1: there is no file

@@ -227,16 +227,6 @@ TEST(Passthrough, aNodesHandlesAreOfOneKindAndItsNumberIsGivenBackWithTheLast) {
   EXPECT_EQ(channel.asked, 1);
 }
 
-TEST(MappedObject, isRefusedWhereTheFileIsNotWhatItShouldBe) {
-  const Descriptor file = fileOf(kSize);
-  EXPECT_NE(MappedObject::of(file.get(), kSize), nullptr);
-  EXPECT_EQ(MappedObject::of(file.get(), kSize + 1), nullptr) << "beyond its end would be a SIGBUS";
-  EXPECT_EQ(MappedObject::of(file.get(), 0), nullptr);
-  EXPECT_EQ(MappedObject::of(-1, kSize), nullptr);
-  const Descriptor directory(::open("/", O_RDONLY | O_CLOEXEC));
-  EXPECT_EQ(MappedObject::of(directory.get(), 1), nullptr);
-}
-
 // Without passthrough: users who aren't root, older kernels.
 class MappedTest : public MountTest {
  protected:

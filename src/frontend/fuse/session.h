@@ -76,7 +76,7 @@ class Session : public std::enable_shared_from_this<Session> {
     NodeNumber node = 0;
     std::shared_ptr<const Inode> inode;  // with its plan
     bool tracked = false;                // by passthrough_
-    std::shared_ptr<const MappedObject> map;
+    std::shared_ptr<const client::MappedObject> map;
   };
   struct Directory {
     NodeNumber node = 0;

@@ -1,0 +1,38 @@
+// What a process maps of its node's memory: SharedObjects on a connection to the node.
+//
+// Threading: read() from any thread, the rest in the connection's loop.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "client/client.h"
+#include "client/node_connection.h"
+#include "client/shared_objects.h"
+
+namespace forebay::client {
+
+// Asks once for a whole object as a file: nobody waits for one where a node is too busy to say. See Client::region.
+void askRegion(NodeConnection& connection, const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done);
+
+class SharedMemory : public std::enable_shared_from_this<SharedMemory> {
+ public:
+  explicit SharedMemory(NodeConnection& connection) : connection_(connection) {}
+
+  // Copies what is mapped of [offset, offset + length), cut at the object's end: the number of bytes. Nothing: the
+  // object isn't mapped, or `into` is too small for it.
+  std::optional<std::uint64_t> read(const core::Plan& plan, std::uint64_t offset, std::uint64_t length,
+                                    std::span<const MutableBytes> into);
+  // An object was read through the node: perhaps its next read needn't.
+  void wasRead(const core::Plan& plan);
+
+ private:
+  void sweepLater();
+
+  NodeConnection& connection_;
+  SharedObjects objects_;
+  bool sweeps_ = false;
+};
+
+}  // namespace forebay::client
