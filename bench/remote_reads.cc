@@ -1,5 +1,6 @@
-// The reader of the rows read.remote.* and lat.remote.4k: a client of a cell that has no node of its own reads
-// one object by the C ABI, several batches at a time, into memory that it uses again.
+// The reader of the rows read.remote.*, lat.remote.4k and read.local.shm: a client of a cell that has no node of its
+// own, or one beside a node (--node unix:PATH), reads one object by the C ABI, several batches at a time, into memory
+// that it uses again.
 //
 //   forebay_bench_remote_reads --direct 127.0.0.1:7411 --object bench/warm.bin --length 65536 --batch 16 --depth 1
 //                              --count 4000 --random --server PID
@@ -23,7 +24,7 @@ namespace {
 struct Arguments {
   std::vector<std::string> members;
   std::vector<pid_t> servers;
-  std::string object;
+  std::string object, node;
   std::size_t length = 8 * kMiB, batch = 1, depth = 1;
   std::uint64_t count = 100, warm = 8;  // batches
   bool random = false, verify = false;
@@ -148,6 +149,7 @@ int run(const Arguments& arguments) {
   error.size = sizeof error;
   forebay_options options = {};
   options.size = sizeof options;
+  options.node = arguments.node.empty() ? nullptr : arguments.node.c_str();
   options.direct = members.data();
   options.direct_count = members.size();
   forebay_client* client = nullptr;
@@ -164,9 +166,10 @@ int run(const Arguments& arguments) {
 }
 
 int start(int argc, char** argv) {
-  CLI::App app("The reader of the bench's rows read.remote.* and lat.remote.4k");
+  CLI::App app("The reader of the bench's rows read.remote.*, lat.remote.4k and read.local.shm");
   Arguments arguments;
-  app.add_option("--direct", arguments.members, "A member of the cell")->required();
+  auto* const direct = app.add_option("--direct", arguments.members, "A member of the cell");
+  app.add_option("--node", arguments.node, "unix:PATH of this machine's node")->excludes(direct);
   app.add_option("--server", arguments.servers, "A process whose CPU time counts");
   app.add_option("--object", arguments.object, "MOUNT/PATH")->required();
   app.add_option("--length", arguments.length)->check(CLI::Range(8U, 1U << 26));

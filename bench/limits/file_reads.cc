@@ -1,16 +1,19 @@
 // Reads a file as programs do: the same for a mount's file and for the native one that limits it.
 //
-//   forebay_limit_file_reads --path FILE [--how read|map|random|small] [--processes N] [--passes N] [--piece BYTES]
+//   forebay_limit_file_reads --path FILE [--how read|map|copy|random|small] [--processes N] [--passes N] [--piece
+//   BYTES]
 //                            [--count N] [--drop]
 //
 //   read     pread in pieces, into memory that lasts
 //   map      each pass maps the file, takes a word of every cache line, and unmaps it
+//   copy     maps the file once, its pages present, and in each pass copies it in pieces into memory that lasts
 //   random   --count reads of one piece at random places, past the kernel's cache (O_DIRECT)
 //   small    opens, reads and closes the files f0, f1, ... of the directory, --count of them, each process its part
 //
 // --drop: the kernel forgets the file's pages before each pass. The processes begin together; the bytes are those of
 // all of them. Prints one line of JSON.
 #include <CLI/CLI.hpp>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -48,6 +51,23 @@ std::uint64_t walk(const Arguments& arguments, int fd, std::size_t size) {
     sum += *reinterpret_cast<const volatile std::uint64_t*>(static_cast<const std::byte*>(map) + at);
   munmap(map, size);
   return sum;
+}
+
+// All of the file, its pages present.
+Bytes mapped(const Arguments& arguments) {
+  const int fd = open(arguments.path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat about{};
+  if (fd < 0 || fstat(fd, &about) != 0) die(fmt::format("{}: {}", arguments.path, strerrordesc_np(errno)));
+  const auto size = static_cast<std::size_t>(about.st_size);
+  void* const map = mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+  if (map == MAP_FAILED) die(fmt::format("{}: mmap: {}", arguments.path, strerrordesc_np(errno)));
+  close(fd);
+  return {static_cast<const std::byte*>(map), size};
+}
+
+void copy(const Arguments& arguments, Bytes from, const Memory& memory) {
+  for (std::size_t at = 0; at < from.size(); at += arguments.piece)
+    std::memcpy(memory.data(), from.data() + at, std::min(arguments.piece, from.size() - at));
 }
 
 void readRandom(const Arguments& arguments, int fd, std::size_t size, const Memory& memory, unsigned process) {
@@ -99,11 +119,14 @@ void run(const Arguments& arguments) {
     if (child < 0) die("no process");
     if (child == 0) {
       const Memory memory(arguments.how == "map" ? 4096 : arguments.piece);
+      const bool copies = arguments.how == "copy";
+      const Bytes from = copies ? mapped(arguments) : Bytes();
       char byte = 0;
       close(go[1]);
       if (write(ready[1], &byte, 1) != 1) _exit(1);
       if (read(go[0], &byte, 1) != 0) _exit(1);  // its end is the beginning
-      for (unsigned n = 0; n < arguments.passes; ++n) pass(arguments, memory, i);
+      for (unsigned n = 0; n < arguments.passes; ++n)
+        copies ? copy(arguments, from, memory) : pass(arguments, memory, i);
       _exit(0);
     }
     children.push_back(child);
@@ -133,7 +156,7 @@ int main(int argc, char** argv) {
   forebay::bench::Arguments arguments;
   CLI::App app("Reads or maps a file, by several processes at once");
   app.add_option("--path", arguments.path)->required();
-  app.add_option("--how", arguments.how)->check(CLI::IsMember({"read", "map", "random", "small"}));
+  app.add_option("--how", arguments.how)->check(CLI::IsMember({"read", "map", "copy", "random", "small"}));
   app.add_option("--processes", arguments.processes)->check(CLI::Range(1, 64));
   app.add_option("--passes", arguments.passes)->check(CLI::Range(1, 1'000));
   app.add_option("--piece", arguments.piece)->check(CLI::Range(4'096, 64 << 20));

@@ -65,14 +65,14 @@ def pair(bench, name, ours, native, options, what):
                      note=f"{SIZE >> 20} MiB, {what}; limit: the same of a file in a tmpfs with 2 MiB pages")
 
 
-def native_copy(bench, source):
+def native_copy(bench, source, size=SIZE):
     directory = bench.directory / "native"
     directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={2 * SIZE}", "native", directory], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={2 * size}", "native", directory], check=True)
     bench.running.at_end(lambda: unmount(directory))
     copy = directory / "whole.bin"
     with copy.open("wb") as file:
-        file.truncate(SIZE)  # its pages are chosen by its size
+        file.truncate(size)  # its pages are chosen by its size
         with source.open("rb") as from_mount:
             while piece := from_mount.read(8 << 20):
                 file.write(piece)

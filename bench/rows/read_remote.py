@@ -27,10 +27,10 @@ BATCH, GRANULE, BATCHES, SWEEP_BATCHES = 16, 64 << 10, 3_000, 800
 SMALL, READS, SWEEP_READS = 4 << 10, 25_000, 5_000
 
 
-def write_words(path):
+def write_words(path, size=SIZE):
     """A file whose 8 bytes at each offset are wordAt() of it (bench/limits/measure.h)."""
     with path.open("wb") as file:
-        for first in range(1, SIZE // 8 + 1, CHUNK // 8):
+        for first in range(1, size // 8 + 1, CHUNK // 8):
             array.array("Q", range(first, first + CHUNK // 8)).tofile(file)
 
 
