@@ -1,6 +1,6 @@
-// The reader of the rows read.remote.*, lat.remote.4k and read.local.shm: a client of a cell that has no node of its
-// own, or one beside a node (--node unix:PATH), reads one object by the C ABI, several batches at a time, into memory
-// that it uses again.
+// The reader of the rows read.remote.*, lat.remote.4k, read.local.shm and cold.read: a client of a cell that has no
+// node of its own, or one beside a node (--node unix:PATH), reads one object by the C ABI, several batches at a time,
+// into memory that it uses again.
 //
 //   forebay_bench_remote_reads --direct 127.0.0.1:7411 --object bench/warm.bin --length 65536 --batch 16 --depth 1
 //                              --count 4000 --random --server PID
@@ -60,15 +60,17 @@ class Reader {
     std::optional<Meter> meter;
     const std::uint64_t all = arguments_.warm + arguments_.count;
     std::uint64_t asked = 0, ended = 0;
+    const auto begin = [&] {
+      meter.emplace(arguments_.servers);
+      meter->reserve(arguments_.count);
+    };
+    if (arguments_.warm == 0) begin();
     while (asked < batches_.size() && asked < all) ask(batches_[asked++]);
     while (ended < all) {
       Batch& batch = next();
       if (meter) meter->took(elapsed() - batch.sent);
       check(batch);
-      if (++ended == arguments_.warm) {
-        meter.emplace(arguments_.servers);
-        meter->reserve(arguments_.count);
-      }
+      if (++ended == arguments_.warm) begin();
       if (asked < all) {
         ask(batch);
         ++asked;
@@ -166,7 +168,7 @@ int run(const Arguments& arguments) {
 }
 
 int start(int argc, char** argv) {
-  CLI::App app("The reader of the bench's rows read.remote.*, lat.remote.4k and read.local.shm");
+  CLI::App app("The reader of the bench's rows read.remote.*, lat.remote.4k, read.local.shm and cold.read");
   Arguments arguments;
   auto* const direct = app.add_option("--direct", arguments.members, "A member of the cell");
   app.add_option("--node", arguments.node, "unix:PATH of this machine's node")->excludes(direct);
@@ -176,7 +178,7 @@ int start(int argc, char** argv) {
   app.add_option("--batch", arguments.batch)->check(CLI::Range(1U, 4096U));
   app.add_option("--depth", arguments.depth, "Batches on their way")->check(CLI::Range(1U, 256U));
   app.add_option("--count", arguments.count, "Batches")->check(CLI::Range(1U, 100'000'000U));
-  app.add_option("--warm", arguments.warm, "Batches before those that count")->check(CLI::Range(1U, 1'000'000U));
+  app.add_option("--warm", arguments.warm, "Batches before those that count")->check(CLI::Range(0U, 1'000'000U));
   app.add_flag("--random", arguments.random);
   app.add_flag("--verify", arguments.verify, "Compare all bytes: for a pass that isn't timed");
   CLI11_PARSE(app, argc, argv);

@@ -1,21 +1,18 @@
 // The limit of cold reads: GETs of the same bytes by libcurl, into memory that is used again, with nothing around them.
 //
-//   forebay_limit_raw_get --url http://127.0.0.1:1/account/bench/cold.bin --bytes 536870912 --connections 4 --range
-//   8388608 forebay_limit_raw_get --url http://127.0.0.1:1/account/bench/small/ --count 60 --range 4096
+//   forebay_limit_raw_get --url http://127.0.0.1:1/account/bench/cold.bin --bytes 536870912 --connections 4
+//   forebay_limit_raw_get --url http://127.0.0.1:1/account/bench/small/ --count 60 --range 4096
 //
 // The first form gets one object in ranges, several at a time, by one thread and libcurl's multi interface. The second
 // gets the first range of each of many objects (0000000, 0000001, ... below the URL), one after the other over one
 // connection; latencies are theirs, to their first byte. Prints one line of JSON.
 #include <CLI/CLI.hpp>
 #include <cstring>
-#include <curl/curl.h>
 
-#include "limits/measure.h"
+#include "limits/get.h"
 
 namespace forebay::bench {
 namespace {
-
-constexpr long kBuffer = 512 * 1024;  // libcurl's most
 
 struct Arguments {
   std::string url;
@@ -23,54 +20,14 @@ struct Arguments {
   std::size_t connections = 4, range = 8 * kMiB;
 };
 
-// A GET that may be made again for another range: it keeps its connection.
-class Get {
- public:
-  Get() : easy_(curl_easy_init()) {
-    if (easy_ == nullptr) die("no libcurl");
-    curl_easy_setopt(easy_, CURLOPT_BUFFERSIZE, kBuffer);
-    curl_easy_setopt(easy_, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(easy_, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy_, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(easy_, CURLOPT_WRITEFUNCTION, &Get::write);
-    curl_easy_setopt(easy_, CURLOPT_WRITEDATA, this);
-    curl_easy_setopt(easy_, CURLOPT_PRIVATE, this);
-  }
-  ~Get() { curl_easy_cleanup(easy_); }
-  Get(const Get&) = delete;
-  Get& operator=(const Get&) = delete;
-
-  void prepare(const std::string& url, std::uint64_t offset, std::size_t length, std::byte* to) {
-    to_ = to;
-    length_ = length;
-    have_ = 0;
-    first_byte_ = 0;
-    curl_easy_setopt(easy_, CURLOPT_URL, url.c_str());
-    curl_easy_setopt(easy_, CURLOPT_RANGE, fmt::format("{}-{}", offset, offset + length - 1).c_str());
-  }
-  CURL* handle() const { return easy_; }
-  void perform() { ended(curl_easy_perform(easy_)); }
-  void ended(CURLcode code) const {
-    if (code != CURLE_OK) die(curl_easy_strerror(code));
-    if (have_ != length_) die("a short answer");
-  }
-  double firstByte() const { return first_byte_; }
-
- private:
-  static std::size_t write(char* from, std::size_t, std::size_t bytes, void* user) {
-    auto& self = *static_cast<Get*>(user);
-    if (bytes > self.length_ - self.have_) return 0;
-    if (self.have_ == 0) self.first_byte_ = elapsed();
-    std::memcpy(self.to_ + self.have_, from, bytes);
-    self.have_ += bytes;
-    return bytes;
-  }
-
-  CURL* const easy_;
-  std::byte* to_ = nullptr;
-  std::size_t length_ = 0, have_ = 0;
-  double first_byte_ = 0;
-};
+// Where a GET's bytes go: to memory, at `at` on.
+Get::Take into(std::byte* at) {
+  return [at](Bytes bytes) mutable {
+    std::memcpy(at, bytes.data(), bytes.size());
+    at += bytes.size();
+    return true;
+  };
+}
 
 void wholeObject(const Arguments& arguments) {
   const Memory memory(arguments.bytes);
@@ -82,7 +39,7 @@ void wholeObject(const Arguments& arguments) {
   const auto start = [&](Get& get) {
     if (next == arguments.bytes) return;
     const std::size_t length = std::min<std::uint64_t>(arguments.range, arguments.bytes - next);
-    get.prepare(arguments.url, next, length, memory.data() + next);
+    get.prepare(arguments.url, next, length, into(memory.data() + next));
     next += length;
     ++open;
     curl_multi_add_handle(multi, get.handle());
@@ -112,11 +69,11 @@ void manyObjects(const Arguments& arguments) {
   const Memory memory(arguments.range);
   Get get;
   // A client has its connection before it asks.
-  get.prepare(fmt::format("{}{:07}", arguments.url, arguments.first), 0, arguments.range, memory.data());
+  get.prepare(fmt::format("{}{:07}", arguments.url, arguments.first), 0, arguments.range, into(memory.data()));
   get.perform();
   Meter meter({});
   for (std::uint64_t i = 1; i <= arguments.count; ++i) {
-    get.prepare(fmt::format("{}{:07}", arguments.url, arguments.first + i), 0, arguments.range, memory.data());
+    get.prepare(fmt::format("{}{:07}", arguments.url, arguments.first + i), 0, arguments.range, into(memory.data()));
     const double asked = elapsed();
     get.perform();
     meter.took(get.firstByte() - asked);

@@ -1,5 +1,5 @@
-// The limit of small reads from another node's RAM: requests and their answers over TCP on loopback, nothing around
-// them.
+// The limit of small reads from another process's RAM: requests and their answers over TCP on loopback, or with --unix
+// over Unix sockets, nothing around them.
 //
 //   forebay_limit_raw_requests --memory 268435456 --length 65536 --batch 16 --depth 1 --connections 1 --count 4000
 //
@@ -17,11 +17,14 @@
 namespace forebay::bench {
 namespace {
 
-constexpr std::size_t kMostPlaces = 64;
+constexpr std::size_t kMostPlaces = 1'024;
 
 struct Request {
   std::uint32_t count = 0, length = 0;
   std::uint64_t places[kMostPlaces] = {};
+
+  // What is sent of it.
+  std::size_t size() const { return offsetof(Request, places) + count * sizeof places[0]; }
 };
 struct AnswerHead {
   std::uint32_t checksum = 0, length = 0;
@@ -31,14 +34,20 @@ struct Arguments {
   std::size_t memory = 256 * kMiB, length = 64 * kKiB, batch = 16, connections = 1;
   std::uint64_t count = 4'000, warm = 200;  // batches
   std::size_t depth = 1;                    // batches on their way
-  bool checksum = false, whole = false;
+  bool checksum = false, whole = false, unix_sockets = false;
+
+  // How many of a batch's places are asked on a connection.
+  std::size_t share(std::size_t connection) const {
+    return batch / connections + (connection < batch % connections ? 1 : 0);
+  }
 };
 
-void serve(int fd, const Memory& memory, std::span<const std::uint32_t> checksums, bool checksum) {
-  Request request;
+void serve(int fd, std::size_t places, const Memory& memory, std::span<const std::uint32_t> checksums, bool checksum) {
+  Request request{.count = static_cast<std::uint32_t>(places)};
+  const std::size_t size = request.size();
   AnswerHead heads[kMostPlaces];
   iovec pieces[2 * kMostPlaces];
-  while (receiveAll(fd, &request, sizeof request)) {
+  while (receiveAll(fd, &request, size)) {
     for (std::size_t i = 0; i < request.count; ++i) {
       const std::uint64_t place = request.places[i];
       std::uint32_t sum = 0;
@@ -79,27 +88,23 @@ class Asker {
   }
 
  private:
-  // How many of a batch's places are asked on a connection.
-  std::size_t share(std::size_t connection) const {
-    return arguments_.batch / arguments_.connections + (connection < arguments_.batch % arguments_.connections ? 1 : 0);
-  }
-
   void ask() {
     for (std::size_t c = 0; c < arguments_.connections; ++c) {
-      Request request{.count = static_cast<std::uint32_t>(share(c)),
-                      .length = static_cast<std::uint32_t>(arguments_.length)};
-      for (std::size_t i = 0; i < request.count; ++i)
-        request.places[i] = random_.below(arguments_.memory / arguments_.length) * arguments_.length;
-      iovec piece{&request, sizeof request};
-      if (request.count > 0 && !sendAll(server_.sockets()[c], {&piece, 1})) die("the server hung up");
+      request_.count = static_cast<std::uint32_t>(arguments_.share(c));
+      request_.length = static_cast<std::uint32_t>(arguments_.length);
+      for (std::size_t i = 0; i < request_.count; ++i)
+        request_.places[i] = random_.below(arguments_.memory / arguments_.length) * arguments_.length;
+      iovec piece{&request_, request_.size()};
+      if (request_.count > 0 && !sendAll(server_.sockets()[c], {&piece, 1})) die("the server hung up");
     }
   }
 
   void take(std::size_t buffer) {
     std::byte* to = buffers_.data() + buffer * arguments_.batch * arguments_.length;
     for (std::size_t c = 0; c < arguments_.connections; ++c) {
-      const std::size_t step = arguments_.whole ? share(c) : 1;
-      for (std::size_t left = share(c); left > 0; left -= std::min(left, step), to += step * arguments_.length)
+      const std::size_t step = arguments_.whole ? arguments_.share(c) : 1;
+      for (std::size_t left = arguments_.share(c); left > 0;
+           left -= std::min(left, step), to += step * arguments_.length)
         takeSome(server_.sockets()[c], std::min(left, step), to);
     }
   }
@@ -119,11 +124,12 @@ class Asker {
   const Arguments& arguments_;
   const RawServer& server_;
   const Memory buffers_;
+  Request request_;
   Random random_{1};
 };
 
 int start(int argc, char** argv) {
-  CLI::App app("The limit of small reads from another node's RAM");
+  CLI::App app("The limit of small reads from another process's RAM");
   Arguments arguments;
   app.add_option("--memory", arguments.memory, "Of the server")
       ->check(CLI::Range(std::size_t{8} << 20, std::size_t{64} << 30));
@@ -132,13 +138,17 @@ int start(int argc, char** argv) {
   app.add_option("--connections", arguments.connections)->check(CLI::Range(1U, 8U));
   app.add_option("--depth", arguments.depth, "Batches on their way")->check(CLI::Range(1U, 64U));
   app.add_option("--count", arguments.count, "Batches")->check(CLI::Range(1U, 100'000'000U));
+  app.add_option("--warm", arguments.warm, "Batches before those that count")->check(CLI::Range(0U, 1'000'000U));
   app.add_flag("--checksum", arguments.checksum);
+  app.add_flag("--unix", arguments.unix_sockets, "Unix sockets, not TCP");
   app.add_flag("--whole", arguments.whole, "Receive a whole answer by one call, not place by place");
   CLI11_PARSE(app, argc, argv);
-  const RawServer server(arguments.memory, arguments.connections,
-                         [&](int fd, std::size_t, const Memory& memory, std::span<const std::uint32_t> checksums) {
-                           serve(fd, memory, checksums, arguments.checksum);
-                         });
+  const RawServer server(
+      arguments.memory, arguments.connections,
+      [&](int fd, std::size_t connection, const Memory& memory, std::span<const std::uint32_t> checksums) {
+        serve(fd, arguments.share(connection), memory, checksums, arguments.checksum);
+      },
+      arguments.unix_sockets);
   Asker(arguments, server).run();
   return 0;
 }

@@ -1,4 +1,5 @@
-// The other process of a limit: it has the bytes in its memory and sends them over TCP on loopback.
+// The other process of a limit: it has the bytes in its memory and sends them over TCP on loopback, or over Unix
+// sockets.
 //
 // RawServer forks before this process has threads. The child fills its memory, says the checksum of each granule in
 // memory that both share, and runs `serve` in a thread per connection until that returns. It lives until this process
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -75,31 +77,24 @@ class RawServer {
   using Serve =
       std::function<void(int fd, std::size_t index, const Memory& memory, std::span<const std::uint32_t> checksums)>;
 
-  RawServer(std::size_t memory_bytes, std::size_t connections, const Serve& serve)
+  RawServer(std::size_t memory_bytes, std::size_t connections, const Serve& serve, bool unix_sockets = false)
       : granules_(memory_bytes / kGranule) {
     void* const shared =
         mmap(nullptr, granules_ * sizeof(std::uint32_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) die("no shared memory");
     checksums_ = static_cast<std::uint32_t*>(shared);
-    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 64) != 0 ||
-        getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) != 0)
-      die("can't listen on loopback");
+    const Address address(unix_sockets);
     child_ = fork();
     if (child_ < 0) die("can't fork");
     if (child_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
       setsid();  // the kernel shares CPUs between sessions, and nodes have their own
-      runChild(listener, memory_bytes, connections, serve);
+      runChild(address.listener, memory_bytes, connections, serve);
     }
-    close(listener);
+    close(address.listener);
     for (std::size_t i = 0; i < connections; ++i) {
-      const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) die("can't connect on loopback");
+      const int fd = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+      if (connect(fd, address.get(), address.length) != 0) die("can't connect to the server");
       setNoDelay(fd);
       char ready = 0;
       if (!receiveAll(fd, &ready, 1)) die("the server ended");
@@ -119,6 +114,34 @@ class RawServer {
   std::uint32_t checksum(std::uint64_t offset) const { return checksums_[offset / kGranule]; }
 
  private:
+  // Where the child listens: a port, or a name in no file system, that the kernel chooses.
+  struct Address {
+    explicit Address(bool unix_sockets) {
+      if (unix_sockets) {
+        of_unix.sun_family = AF_UNIX;
+        length = sizeof of_unix.sun_family;
+      } else {
+        of_port.sin_family = AF_INET;
+        of_port.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        length = sizeof of_port;
+      }
+      listener = socket(family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+      if (bind(listener, get(), length) != 0 || listen(listener, 64) != 0) die("can't listen");
+      length = sizeof of_unix;
+      if (getsockname(listener, get(), &length) != 0) die("a listener without an address");
+    }
+    sa_family_t family() const { return of_unix.sun_family; }
+    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&of_unix); }
+    sockaddr* get() { return reinterpret_cast<sockaddr*>(&of_unix); }
+
+    union {
+      sockaddr_un of_unix = {};
+      sockaddr_in of_port;
+    };
+    socklen_t length = 0;
+    int listener = -1;
+  };
+
   [[noreturn]] void runChild(int listener, std::size_t memory_bytes, std::size_t connections, const Serve& serve) {
     const Memory memory(memory_bytes);
     auto* const words = reinterpret_cast<std::uint64_t*>(memory.data());
