@@ -4,13 +4,16 @@ ORIGIN ?= fake
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build python demo demo-stop test lint dist soak bench format clean
+.PHONY: help deps deps-compare build python demo demo-stop test lint dist soak bench format clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps:  ## install what the build needs (Debian packages; says which; sudo where not root)
 	@scripts/deps.sh
+
+deps-compare:  ## install other systems that `make bench` runs beside (Debian packages: rclone, s3fs)
+	@scripts/deps.sh --compare
 
 build: deps  ## the release build: build/release/bin/forebay
 	@scripts/build.sh release

@@ -1,4 +1,4 @@
-"""The row `memory`: what nodes used at most, beside the cap that they were given.
+"""The highest use of memory: of each node beside the cap that it was given (the row `memory`), and of other programs.
 
 Each node runs in a memory cgroup of its own (v1 or v2, whichever the machine has), which is looked at ten times a second.
 Use is the cgroup's anonymous and shared memory (the arena is a tmpfs) and its kernel and socket memory; pages of files
@@ -22,10 +22,10 @@ def _size(text):
     return int(text)
 
 
-class NodeMemory:
-    def __init__(self, name, config_file):
-        self.name = name
-        self.cap = _size(tomllib.loads(Path(config_file).read_text())["node"]["memory"])
+class GroupMemory:
+    """Processes that run in one memory cgroup."""
+
+    def __init__(self):
         self.highest, self.of = 0, {}
         self.problem = None
         self._v1 = _V1.is_dir()
@@ -43,6 +43,11 @@ class NodeMemory:
             return []
         join = self._directory / ("tasks" if self._v1 else "cgroup.procs")
         return ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(join)]
+
+    def join(self, pid):
+        """A process that runs already: what it has by now isn't counted."""
+        if not self.problem:
+            (self._directory / "cgroup.procs").write_text(str(pid))
 
     def stop(self):
         if self.problem or self._stopping.is_set():
@@ -79,6 +84,13 @@ class NodeMemory:
     def _tmpfs(stat):
         """Where v1 doesn't tell tmpfs from other files: pages that can't be written back are on the anonymous lists."""
         return int(stat["inactive_anon"]) + int(stat["active_anon"]) - int(stat["rss"])
+
+
+class NodeMemory(GroupMemory):
+    def __init__(self, name, config_file):
+        self.name = name
+        self.cap = _size(tomllib.loads(Path(config_file).read_text())["node"]["memory"])
+        super().__init__()
 
 
 def memory_row(memories):

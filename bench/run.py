@@ -2,9 +2,11 @@
 """Runs the rows of the bench: run.py [--only NAME] [--bin DIRECTORY]
 
 A row is a module in bench/rows with `measure(bench)`, which returns {name, value, unit, limit, ratio, note}: ratio is
-value / limit, or limit / value where less is better; 1.0 is the limit and more is better. A row may add `least_ratio`,
-below which it fails. It says "no" by an exception (AssertionError); the report then has it with value null. A module of
-several rows names them in ROWS, and returns a list of those in `bench.wanted`.
+value / limit, or limit / value where less is better; 1.0 is the limit and more is better. Limit and ratio are None where
+there is nothing to compare with. A row may add `least_ratio`, below which it fails. It says "no" by an exception
+(AssertionError); the report then has it with value null. A module of several rows names them in ROWS, and returns a list
+of those in `bench.wanted`. One that takes long says its bound in SECONDS. What doesn't fit a row goes to `bench.tables`,
+as {title, columns, rows, notes}.
 
 The row `memory` is about all of them: the highest use of any node, beside its cap. What is known about a row that falls
 short is written by hand, in bench/remarks.toml, and put below the table.
@@ -65,13 +67,14 @@ class BenchRunning(Running):
 class Bench:
     """What a row works with: a directory of its own, processes that end with it, and where programs are."""
 
-    def __init__(self, name, programs, wanted):
+    def __init__(self, name, programs, wanted, seconds):
         self.wanted = wanted  # names of rows
+        self.tables = []
         self.directory = OUT / name
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.programs = Path(programs)
-        self.running = BenchRunning(self.directory / "logs", ROW_SECONDS)
+        self.running = BenchRunning(self.directory / "logs", seconds)
 
     def program(self, name):
         path = self.programs / name
@@ -92,8 +95,8 @@ def load_modules():
 
 
 def run_module(name, module, wanted, programs, memories):
-    """The rows in `wanted`, in that order."""
-    bench = Bench(name, programs, set(wanted))
+    """The rows in `wanted`, in that order, and tables."""
+    bench = Bench(name, programs, set(wanted), getattr(module, "SECONDS", ROW_SECONDS))
     began = time.monotonic()
     try:
         measured = module.measure(bench)
@@ -111,12 +114,12 @@ def run_module(name, module, wanted, programs, memories):
         shutil.rmtree(bench.directory)
     for row in rows:
         print_row(row, (time.monotonic() - began) / len(rows))
-    return rows
+    return rows, bench.tables
 
 
 def judge(row):
     least = row.pop("least_ratio", 0)
-    row["ok"] = row["ratio"] >= least
+    row["ok"] = row["ratio"] is None or row["ratio"] >= least
     if not row["ok"]:
         row["note"] += f"; FAILED: the ratio must be at least {least}"
 
@@ -153,7 +156,12 @@ def remarks():
     return tomllib.loads((HERE / "remarks.toml").read_text())
 
 
-def results_page(rows):
+def table_lines(table):
+    return ["", f"## {table['title']}", "", f"| {' | '.join(table['columns'])} |", "|---" * len(table["columns"]) + "|",
+            *(f"| {' | '.join(cells)} |" for cells in table["rows"]), "", *(f"- {note}" for note in table["notes"])]
+
+
+def results_page(rows, tables):
     lines = [
         "# Results", "",
         "Written by `make bench`; don't edit. Ratio: 1.0 is the limit, more is better.", "",
@@ -169,6 +177,8 @@ def results_page(rows):
     known = remarks()
     lines += [""] * any(row["name"] in known for row in rows)
     lines += [f"- `{row['name']}`: {known[row['name']]}" for row in rows if row["name"] in known]
+    for table in tables:
+        lines += table_lines(table)
     return "\n".join(lines) + "\n"
 
 
@@ -183,18 +193,21 @@ def main():
         print(f"bench: no row {options.only!r}; there are: {', '.join(names)}", file=sys.stderr)
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
-    memories = []
-    rows = []
+    memories, rows, tables = [], [], []
     for name, (module, names) in modules.items():
         wanted = [row for row in names if options.only in (None, row)]
         if wanted:
-            rows += run_module(name, module, wanted, options.bin, memories)
+            module_rows, module_tables = run_module(name, module, wanted, options.bin, memories)
+            rows += module_rows
+            tables += module_tables
     rows.append(memory_row(memories))
     print_row(rows[-1], 0)
+    for table in tables:
+        print("\n".join(table_lines(table)))
     all_ok = all(row.pop("ok") for row in rows)
     (OUT / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
     if not options.only:
-        (HERE / "RESULTS.md").write_text(results_page(rows))
+        (HERE / "RESULTS.md").write_text(results_page(rows, tables))
     print(f"bench: {(OUT / 'report.json').relative_to(ROOT)}" + ("" if options.only else ", bench/RESULTS.md"))
     return 0 if all_ok else 1
 

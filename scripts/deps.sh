@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Forebay needs to build: deps.sh [--test | --python | --dist | --bench | --demo fake|azurite] adds what they need.
+# Installs what Forebay needs to build: deps.sh [--test | --python | --dist | --bench | --compare | --demo fake|azurite] adds what they need.
 # Says what it installs, uses sudo where it isn't root, and does nothing where everything is there.
 set -euo pipefail
 
@@ -17,6 +17,7 @@ test_packages=(fuse3 curl procps attr g++ "${python_packages[@]}") # g++: tests/
 
 dist_packages=(dpkg-dev patchelf debootstrap) # debootstrap: for `make soak`, which installs what was made
 bench_packages=(fuse3 iproute2)               # `ip` and `tc`: hosts on slow links
+compare_packages=("${bench_packages[@]}" rclone s3fs) # other systems that `make bench` runs beside where they are there
 demo_packages=(fuse3) # users who aren't root mount by its helper
 
 # Azurite and versitygw come from npm and from the Go proxy: see scripts/real_servers.sh.
@@ -33,6 +34,7 @@ case ${1:-} in
     ;;
   --dist) want+=("${dist_packages[@]}") ;;
   --bench) want+=("${bench_packages[@]}") ;;
+  --compare) want+=("${compare_packages[@]}") ;;
   --python) want+=("${python_packages[@]}") ;;
   --demo)
     want+=("${demo_packages[@]}")

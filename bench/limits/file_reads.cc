@@ -1,18 +1,18 @@
 // Reads a file as programs do: the same for a mount's file and for the native one that limits it.
 //
-//   forebay_limit_file_reads --path FILE [--how read|map|copy|random|small] [--processes N] [--passes N] [--piece
-//   BYTES]
-//                            [--count N] [--drop]
+//   forebay_limit_file_reads --path FILE [--how read|map|copy|random|small] [--processes N] [--passes N]
+//                            [--piece BYTES] [--count N] [--seconds S] [--drop]
 //
 //   read     pread in pieces, into memory that lasts
 //   map      each pass maps the file, takes a word of every cache line, and unmaps it
 //   copy     maps the file once, its pages present, and in each pass copies it in pieces into memory that lasts
-//   random   --count reads of one piece at random places, past the kernel's cache (O_DIRECT)
+//   random   reads of one piece at random places, past the kernel's cache (O_DIRECT): --count, or what --seconds allow
 //   small    opens, reads and closes the files f0, f1, ... of the directory, --count of them, each process its part
 //
 // --drop: the kernel forgets the file's pages before each pass. The processes begin together; the bytes are those of
 // all of them. Prints one line of JSON.
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -32,6 +32,7 @@ struct Arguments {
   unsigned processes = 1, passes = 1;
   std::size_t piece = kMiB;
   std::uint64_t count = 10'000;
+  double seconds = 0;  // of random reads; 0: --count of them
   bool drop = false;
 };
 
@@ -70,14 +71,28 @@ void copy(const Arguments& arguments, Bytes from, const Memory& memory) {
     std::memcpy(memory.data(), from.data() + at, std::min(arguments.piece, from.size() - at));
 }
 
+// Random reads of all processes.
+std::atomic<std::uint64_t>& randomReads() {
+  static void* const shared =
+      mmap(nullptr, sizeof(std::uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) die("no shared memory");
+  return *static_cast<std::atomic<std::uint64_t>*>(shared);
+}
+
 void readRandom(const Arguments& arguments, int fd, std::size_t size, const Memory& memory, unsigned process) {
   std::uint64_t state = 0x9e3779b97f4a7c15 * (process + 1);
-  for (std::uint64_t n = 0; n < arguments.count; ++n) {
+  const double began = elapsed();
+  const auto more = [&](std::uint64_t n) {
+    return arguments.seconds > 0 ? elapsed() - began < arguments.seconds : n < arguments.count;
+  };
+  std::uint64_t n = 0;
+  for (; more(n); ++n) {
     state = state * 6'364'136'223'846'793'005 + 1'442'695'040'888'963'407;
     const std::uint64_t at = (state >> 20) % (size / arguments.piece) * arguments.piece;
     if (pread(fd, memory.data(), arguments.piece, static_cast<off_t>(at)) != static_cast<ssize_t>(arguments.piece))
       die(fmt::format("{}: read at {}: {}", arguments.path, at, strerrordesc_np(errno)));
   }
+  randomReads() += n;
 }
 
 void readSmall(const Arguments& arguments, const Memory& memory, unsigned process) {
@@ -111,6 +126,7 @@ void pass(const Arguments& arguments, const Memory& memory, unsigned process) {
 void run(const Arguments& arguments) {
   struct stat about{};
   if (stat(arguments.path.c_str(), &about) != 0) die(fmt::format("{}: {}", arguments.path, strerrordesc_np(errno)));
+  randomReads() = 0;  // before there are processes that share it
   int go[2], ready[2];
   if (pipe(go) != 0 || pipe(ready) != 0) die("no pipe");
   std::vector<pid_t> children;
@@ -144,7 +160,7 @@ void run(const Arguments& arguments) {
   if (arguments.how == "small")
     meter.print(arguments.count * arguments.passes * kSmallSize, arguments.count * arguments.passes);
   else if (arguments.how == "random")
-    meter.print(all * arguments.count * arguments.piece, all * arguments.count);
+    meter.print(randomReads() * arguments.piece, randomReads());
   else
     meter.print(static_cast<std::uint64_t>(about.st_size) * all, all);
 }
@@ -161,6 +177,7 @@ int main(int argc, char** argv) {
   app.add_option("--passes", arguments.passes)->check(CLI::Range(1, 1'000));
   app.add_option("--piece", arguments.piece)->check(CLI::Range(4'096, 64 << 20));
   app.add_option("--count", arguments.count);
+  app.add_option("--seconds", arguments.seconds, "Of random reads, in place of --count")->check(CLI::Range(0.0, 600.0));
   app.add_flag("--drop", arguments.drop);
   CLI11_PARSE(app, argc, argv);
   forebay::bench::run(arguments);
