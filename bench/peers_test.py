@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "e2e"))
 
 import peers  # noqa: E402
+import run  # noqa: E402
 
 FILES = peers.Measure("small", "small files", "files/s")
 CPU = peers.Measure("cpu", "CPU", "s/GB", less_is_better=True)
@@ -41,6 +42,13 @@ class PeersTest(unittest.TestCase):
         self.assertEqual(table["rows"][0], ["cold sequential, GB/s", "1", "1234", "not run"])
         self.assertEqual(table["rows"][1][2], "-")
         self.assertEqual(table["notes"], ["a note", "b: not run: why"])
+
+    def test_the_results_page_ends_with_the_tables(self):
+        row = {**peers.row("r", FILES, {"small": 6}, {}, 2), "ok": True}
+        table = {"title": "T", "columns": ["", "a"], "rows": [["x", "1"]], "notes": ["n"]}
+        page = run.results_page([row], [table]).splitlines()
+        self.assertIn("| `r` | 6.000 | files/s | - | - | not run: no peer is there (docs/benchmarks.md) |", page)
+        self.assertEqual(page[-8:], ["", "## T", "", "|  | a |", "|---|---|", "| x | 1 |", "", "- n"])
 
     def test_a_variable_names_a_program_and_an_empty_one_leaves_it_out(self):
         rclone = peers.Rclone()
