@@ -158,7 +158,7 @@ def row(name, measure, ours, peers, goal, note=""):
     value, best = ours[measure.key], best_peer(measure, peers)
     made = {"name": name, "value": value, "unit": measure.unit, "limit": None, "ratio": None}
     if best is None:
-        return {**made, "note": "not run: no peer is there (docs/benchmarks.md)"}
+        return {**made, "note": "not run: no peer to compare with (docs/benchmarks.md)"}
     others = ", ".join(f"{peer} {shown(results.get(measure.key))}" for peer, results in peers.items())
     # Nothing at all can't be told from less than a clock shows.
     value_or_least = max(value, 1e-4)

@@ -47,7 +47,7 @@ class PeersTest(unittest.TestCase):
         row = {**peers.row("r", FILES, {"small": 6}, {}, 2), "ok": True}
         table = {"title": "T", "columns": ["", "a"], "rows": [["x", "1"]], "notes": ["n"]}
         page = run.results_page([row], [table]).splitlines()
-        self.assertIn("| `r` | 6.000 | files/s | - | - | not run: no peer is there (docs/benchmarks.md) |", page)
+        self.assertIn("| `r` | 6.000 | files/s | - | - | not run: no peer to compare with (docs/benchmarks.md) |", page)
         self.assertEqual(page[-8:], ["", "## T", "", "|  | a |", "|---|---|", "| x | 1 |", "", "- n"])
 
     def test_a_variable_names_a_program_and_an_empty_one_leaves_it_out(self):

@@ -137,7 +137,7 @@ def forget_files(home):
 
 def unmount(directory):
     if is_mounted(directory):
-        subprocess.run(["umount", "-l", directory], check=True)
+        subprocess.run(["fusermount3", "-u", "-z", directory], check=True)
 
 
 class System:
