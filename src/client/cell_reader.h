@@ -17,6 +17,8 @@
 
 namespace forebay::client {
 
+class OperationLoop;
+
 struct ResolveOptions {
   bool object_only = false;  // an object of exactly this name, whatever else there is
   bool revalidate = false;
@@ -75,6 +77,8 @@ class CellReader {
   // See Client::region.
   virtual void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) = 0;
 
+  // What the calls run on: for a thread that waits for one.
+  virtual OperationLoop& loop() = 0;
   // Runs `task` on the I/O thread, after what was asked before has been started. Not once the destructor runs.
   virtual void post(std::move_only_function<void()> task) = 0;
   // Ends what runs under this id with Cancelled, unless it has just ended otherwise. After its callback the caller's

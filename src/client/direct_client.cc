@@ -99,6 +99,10 @@ void DirectClient::region(const core::Plan&, TimePoint, Callback<io::Descriptor>
   });
 }
 
+OperationLoop& DirectClient::loop() {
+  return *cell_;
+}
+
 void DirectClient::post(std::move_only_function<void()> task) {
   cell_->post(std::move(task));
 }

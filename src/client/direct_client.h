@@ -31,6 +31,7 @@ class DirectClient : public CellReader {
                  std::move_only_function<void(BatchResults)> done, CallId call) override;
   // Unsupported: there is no node of this machine.
   void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) override;
+  OperationLoop& loop() override;
   void post(std::move_only_function<void()> task) override;
   void cancel(CallId call) override;
   // Requests so far that left a slow node for one that should have a copy.

@@ -183,6 +183,10 @@ void NodeClient::shareMemory(bool share) {
   shared_ = share ? std::make_shared<SharedMemory>(*connection_) : nullptr;
 }
 
+OperationLoop& NodeClient::loop() {
+  return *connection_;
+}
+
 void NodeClient::post(std::move_only_function<void()> task) {
   connection_->post(std::move(task));
 }

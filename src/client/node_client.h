@@ -63,6 +63,7 @@ class NodeClient : public CellReader {
   // before the first read. It does.
   void shareMemory(bool share);
 
+  OperationLoop& loop() override;
   void post(std::move_only_function<void()> task) override;
   void cancel(CallId call) override;
 
@@ -98,7 +99,6 @@ Result<T> wait(Call&& call);
 
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 
 namespace forebay::client {
 

@@ -83,6 +83,17 @@ void OperationLoop::stop() {
   freeChannels();
 }
 
+bool OperationLoop::enter() {
+  if (!reactor_->enter()) return false;
+  if (open_.empty() && !closing_) return true;
+  reactor_->leave(false);
+  return false;
+}
+
+void OperationLoop::stepAside() {
+  if (open_.empty() && !closing_) reactor_->stepAside();
+}
+
 void OperationLoop::stopWhenIdle() {
   if (open_.empty()) return reactor_->stop();
   reactor_->after(1ms, [this] { stopWhenIdle(); });

@@ -80,6 +80,13 @@ class OperationLoop {
   // Also what the ended operations' callbacks start under the same id: the next steps of the same call.
   void cancel(CallId call);
 
+  // For a thread that waits for its call (io/reactor.h): false where the loop has other work, or its own thread.
+  bool enter();
+  void drive(const std::function<bool()>& done) { reactor_->drive(done); }
+  void leave() { reactor_->leave(open_.empty()); }
+  // In the loop: a thread that waits got its answer, and may ask again.
+  void stepAside();
+
   io::Reactor& reactor() { return *reactor_; }
   Random& random() { return random_; }
   bool closing() const { return closing_; }

@@ -33,14 +33,20 @@ std::int64_t Reactor::wallNs() {
 }
 
 void Reactor::post(Task task) {
+  const bool in_loop = inLoop();
   bool first = false;
   {
     const std::lock_guard lock(posted_mutex_);
     first = posted_.empty();
     posted_.push_back(std::move(task));
+    if (!in_loop) others_posted_ = true;
   }
-  // Whoever made the queue non-empty has woken the loop, and the loop itself is awake: it looks before it waits.
-  if (!first || inLoop()) return;
+  if (in_loop) return;  // it is awake, and looks before it waits
+  if (is_aside_.load()) {
+    called_back_.store(true);
+    come_back_.notify_one();
+  }
+  if (!first) return;  // whoever made the queue non-empty has woken the loop
   const std::uint64_t one = 1;
   while (write(wake_fd_, &one, sizeof one) < 0 && errno == EINTR) {
   }
@@ -105,41 +111,100 @@ void Reactor::runTimers() {
   }
 }
 
-void Reactor::runPosted() {
+bool Reactor::runPosted(bool as_guest) {
   std::vector<Task> tasks;
   {
     const std::lock_guard lock(posted_mutex_);
+    if (as_guest && others_posted_) return false;
     tasks.swap(posted_);
+    others_posted_ = false;
   }
   for (Task& task : tasks) task();
+  return true;
+}
+
+bool Reactor::anyPosted() {
+  const std::lock_guard lock(posted_mutex_);
+  return !posted_.empty();
+}
+
+// Waits for what happens, and does it.
+void Reactor::round() {
+  epoll_event events[kEventsPerRound];
+  const int n = epoll_wait(epoll_fd_, events, kEventsPerRound, anyPosted() ? 0 : pollTimeoutMs());
+  for (int i = 0; i < n; ++i) {
+    if (events[i].data.u64 == 0) {
+      std::uint64_t ignored;
+      while (read(wake_fd_, &ignored, sizeof ignored) < 0 && errno == EINTR) {
+      }
+      continue;
+    }
+    auto known = watches_.find(static_cast<int>(events[i].data.u64 & 0xffffffffU));
+    if (known == watches_.end() || known->second->generation != events[i].data.u64 >> 32) continue;
+    const auto keep = known->second;  // the callback may unwatch itself
+    keep->callback(events[i].events);
+  }
+  runTimers();
 }
 
 void Reactor::run() {
+  std::unique_lock driving(driving_);
   loop_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-  epoll_event events[kEventsPerRound];
-  const auto posted = [this] {
-    const std::lock_guard lock(posted_mutex_);
-    return !posted_.empty();
-  };
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int n = epoll_wait(epoll_fd_, events, kEventsPerRound, posted() ? 0 : pollTimeoutMs());
-    for (int i = 0; i < n; ++i) {
-      if (events[i].data.u64 == 0) {
-        std::uint64_t ignored;
-        while (read(wake_fd_, &ignored, sizeof ignored) < 0 && errno == EINTR) {
-        }
-        continue;
-      }
-      auto known = watches_.find(static_cast<int>(events[i].data.u64 & 0xffffffffU));
-      if (known == watches_.end() || known->second->generation != events[i].data.u64 >> 32) continue;
-      const auto keep = known->second;  // the callback may unwatch itself
-      keep->callback(events[i].events);
-    }
-    runTimers();
-    runPosted();
+    if (std::exchange(aside_, false)) waitAside(driving);
+    round();
+    runPosted(false);
   }
-  runPosted();
+  runPosted(false);
   loop_thread_.store(std::thread::id{}, std::memory_order_relaxed);
+}
+
+// ---- guests
+
+void Reactor::stepAside() {
+  aside_ = true;
+  aside_until_ = now() + kAside;
+}
+
+// A task that is posted while this thread goes aside is found by this look, or calls it back.
+void Reactor::waitAside(std::unique_lock<std::mutex>& driving) {
+  called_back_.store(false);
+  is_aside_.store(true);
+  loop_thread_.store(std::thread::id{}, std::memory_order_relaxed);
+  if (!anyPosted()) {
+    // A call that comes between the look at `called_back_` and the wait is heard when kAside is over.
+    while (!called_back_.load() && !stopping_.load() && now() < aside_until_)
+      come_back_.wait_until(driving, aside_until_);
+  }
+  is_aside_.store(false);
+  aside_ = false;
+  loop_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+}
+
+bool Reactor::enter() {
+  if (!is_aside_.load() || !driving_.try_lock()) return false;
+  if (!is_aside_.load()) {
+    driving_.unlock();
+    return false;
+  }
+  loop_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  return true;
+}
+
+void Reactor::drive(const std::function<bool()>& done) {
+  while (!stopping_.load() && runPosted(true) && !done()) round();
+}
+
+// What it touches last is the lock: the loop's own thread may end, and the loop with it, as soon as it has that.
+void Reactor::leave(bool all_done) {
+  if (all_done && !anyPosted()) {
+    aside_until_ = now() + kAside;
+  } else {
+    called_back_.store(true);
+    come_back_.notify_one();
+  }
+  loop_thread_.store(std::thread::id{}, std::memory_order_relaxed);
+  driving_.unlock();
 }
 
 }  // namespace forebay::io

@@ -7,10 +7,19 @@
 //
 // Threading: everything but post(), stop() and now() is for the loop's own thread (or before run()). A callback may
 // watch, unwatch, cancel and post freely, also itself. Callbacks never block: files go to a WorkerPool.
+//
+// Guests: a thread that waits for an answer can do the loop's work meanwhile, which saves it two wake-ups.
+//   stepAside()   in the loop, for an answer that a thread waits for: the loop's own thread leaves the loop alone for
+//                 kAside, because that thread may ask again
+//   enter()       true: the loop was left alone, and the calling thread is the loop until leave()
+//   drive()       rounds of the loop until `done`, or until another thread posts something: what that is runs in the
+//                 loop's own thread, so that a guest meets nobody's callbacks but its own
+//   leave()       `all_done`: nothing is on its way, and the loop is left alone once more
 // Bounds: what is posted is bounded by whoever posts (requests in flight), not here.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -41,6 +50,12 @@ class Reactor {
   void post(Task task);  // from any thread; runs in the loop, in order
   bool inLoop() const { return loop_thread_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
 
+  static constexpr Duration kAside = 2ms;
+  void stepAside();
+  bool enter();
+  void drive(const std::function<bool()>& done);
+  void leave(bool all_done);
+
   // The monotonic clock. Cheap enough for every event (a vDSO call).
   static TimePoint now() { return std::chrono::steady_clock::now(); }
   // Nanoseconds since 1970, for what is shown or signed.
@@ -62,8 +77,11 @@ class Reactor {
   };
   Reactor() = default;
   int pollTimeoutMs() const;
+  void round();
+  void waitAside(std::unique_lock<std::mutex>& driving);
+  bool anyPosted();
   void runTimers();
-  void runPosted();
+  bool runPosted(bool as_guest);  // false: a guest found tasks of others, and ran none
 
   int epoll_fd_ = -1;
   int wake_fd_ = -1;
@@ -76,6 +94,14 @@ class Reactor {
   TimerId next_timer_ = 1;
   std::mutex posted_mutex_;
   std::vector<Task> posted_;
+  bool others_posted_ = false;  // some of them are not the loop's own
+
+  std::mutex driving_;     // whoever has it is the loop
+  bool aside_ = false;     // stepAside() was called
+  TimePoint aside_until_;  // under driving_
+  std::atomic<bool> is_aside_{false};
+  std::atomic<bool> called_back_{false};
+  std::condition_variable come_back_;
 };
 
 }  // namespace forebay::io

@@ -1,6 +1,7 @@
 #include "io/reactor.h"
 
 #include <algorithm>
+#include <future>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 #include <vector>
@@ -75,6 +76,92 @@ TEST(Reactor, letsTimersAndTasksInBetweenManyReadyDescriptors) {
   EXPECT_GT(seen_before_task, 0);
   EXPECT_LE(seen_before_task, kReady / 4);
   EXPECT_LE(seen_before_timer, kReady / 4);
+}
+
+// A loop in a thread of its own, and what a guest does with it.
+class ReactorGuestTest : public testing::Test {
+ protected:
+  ~ReactorGuestTest() override {
+    reactor_->stop();
+    thread_.join();
+  }
+  // The loop's own thread goes aside, or has lost the chance by the time that this thread looks.
+  bool enter() {
+    for (int i = 0; i < 1'000; ++i) {
+      std::promise<void> stepped;
+      reactor_->post([&] {
+        reactor_->stepAside();
+        stepped.set_value();
+      });
+      stepped.get_future().wait();
+      const TimePoint until = Reactor::now() + Reactor::kAside;
+      while (Reactor::now() < until)
+        if (reactor_->enter()) return true;
+    }
+    return false;
+  }
+  std::thread::id ownThread() {
+    std::promise<std::thread::id> id;
+    reactor_->post([&] { id.set_value(std::this_thread::get_id()); });
+    return id.get_future().get();
+  }
+  std::unique_ptr<Reactor> reactor_ = std::move(*Reactor::create());
+  std::thread thread_{[this] { reactor_->run(); }};
+};
+
+TEST_F(ReactorGuestTest, aLoopThatWasNotLeftAloneIsNotEntered) {
+  ownThread();  // it runs
+  EXPECT_FALSE(reactor_->enter());
+}
+
+TEST_F(ReactorGuestTest, aGuestIsTheLoopUntilItLeaves) {
+  ASSERT_TRUE(enter());
+  EXPECT_TRUE(reactor_->inLoop());
+  bool ran = false, timer = false;
+  reactor_->post([&] {
+    ran = reactor_->inLoop();
+    reactor_->after(1ms, [&] { timer = reactor_->inLoop(); });
+  });
+  reactor_->drive([&] { return timer; });
+  EXPECT_TRUE(ran);
+  EXPECT_TRUE(timer);
+  reactor_->leave(true);
+  EXPECT_FALSE(reactor_->inLoop());
+  EXPECT_EQ(ownThread(), thread_.get_id());
+}
+
+TEST_F(ReactorGuestTest, whatOthersPostEndsTheVisitAndRunsInTheLoopsOwnThread) {
+  ASSERT_TRUE(enter());
+  std::promise<std::thread::id> id;
+  std::thread other([&] { reactor_->post([&] { id.set_value(std::this_thread::get_id()); }); });
+  reactor_->drive([] { return false; });
+  reactor_->leave(true);
+  EXPECT_EQ(id.get_future().get(), thread_.get_id());
+  other.join();
+}
+
+TEST_F(ReactorGuestTest, onlyOneIsTheLoop) {
+  ASSERT_TRUE(enter());
+  std::thread other([&] { EXPECT_FALSE(reactor_->enter()); });
+  other.join();
+  reactor_->leave(true);
+}
+
+// What is left undone is the own thread's again at once.
+TEST_F(ReactorGuestTest, aGuestThatLeavesWorkBehindCallsTheLoopBack) {
+  ASSERT_TRUE(enter());
+  std::promise<std::thread::id> id;
+  reactor_->after(1ms, [&] { id.set_value(std::this_thread::get_id()); });
+  reactor_->leave(false);
+  EXPECT_EQ(id.get_future().get(), thread_.get_id());
+}
+
+TEST_F(ReactorGuestTest, theLoopEndsWhileItIsAsideAndWhileItHasAGuest) {
+  ASSERT_TRUE(enter());
+  std::thread stopper([&] { reactor_->stop(); });
+  reactor_->drive([] { return false; });
+  reactor_->leave(true);
+  stopper.join();
 }
 
 }  // namespace

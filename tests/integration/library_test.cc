@@ -2,6 +2,7 @@
 #include <condition_variable>
 #include <forebay/forebay.h>
 #include <poll.h>
+#include <set>
 
 #include "cell_fixture.h"
 
@@ -111,6 +112,51 @@ TEST_F(LibraryTest, aReadIsAsPreadSaysAtTheEndAndBeyond) {
   got = 7;
   ASSERT_EQ(forebay_read(empty, 0, buffer.data(), 10, &got, nullptr, &error), FOREBAY_OK) << error.message;
   EXPECT_EQ(got, 0U);
+}
+
+// A thread that waits does the I/O thread's work meanwhile, but never runs what others gave a callback for.
+TEST_F(LibraryTest, callbacksRunOnTheClientsThreadWhileOthersWait) {
+  write("f", "some bytes");
+  startCell(1);
+  connect();
+  forebay_object* const f = open("d/f");
+  struct Told {
+    std::atomic<int> count = 0, elsewhere = 0;
+    std::mutex mutex;
+    std::set<std::thread::id> threads;
+  } told;
+  std::atomic<bool> over = false;
+  std::vector<std::thread> waiting;
+  for (int t = 0; t < 2; ++t) {
+    waiting.emplace_back([&] {
+      char bytes[10];
+      std::uint64_t got = 0;
+      while (!over) EXPECT_EQ(forebay_read(f, 0, bytes, 10, &got, nullptr, nullptr), FOREBAY_OK);
+    });
+  }
+  constexpr int kCalls = 2'000;
+  char bytes[10];
+  std::uint64_t got = 0;
+  for (int i = 0; i < kCalls; ++i) {
+    forebay_call call = callWith(nullptr, 60'000);
+    call.user = &told;
+    call.callback = [](const forebay_completion* completion) {
+      auto& to = *static_cast<Told*>(completion->user);
+      if (completion->code != FOREBAY_OK) ++to.elsewhere;
+      const std::lock_guard lock(to.mutex);
+      to.threads.insert(std::this_thread::get_id());
+      ++to.count;
+    };
+    ASSERT_EQ(forebay_read(f, 0, bytes, 10, &got, &call, &error), FOREBAY_OK) << error.message;
+    while (told.count <= i) std::this_thread::yield();
+  }
+  over = true;
+  std::set<std::thread::id> ours = {std::this_thread::get_id()};
+  for (std::thread& thread : waiting) ours.insert(thread.get_id());
+  for (std::thread& thread : waiting) thread.join();
+  EXPECT_EQ(told.elsewhere, 0);
+  ASSERT_EQ(told.threads.size(), 1U) << "the client's I/O thread";
+  EXPECT_FALSE(ours.contains(*told.threads.begin()));
 }
 
 TEST_F(LibraryTest, aFailingNameHarmsNoOther) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/abi/handles.h"
+#include "client/operation.h"
 #include "io/reactor.h"
 
 static_assert(static_cast<int>(forebay::Code::ReadOnly) == FOREBAY_READ_ONLY);
@@ -43,8 +44,11 @@ class Waiter {
 
   void tell(Status status) {
     status_ = std::move(status);
+    is_told_ = true;
     sem_post(&told_);
   }
+  // In the thread that is told.
+  bool told() const { return is_told_; }
   Status wait() {
     while (sem_wait(&told_) != 0 && errno == EINTR) {
     }
@@ -53,6 +57,7 @@ class Waiter {
 
  private:
   sem_t told_;
+  bool is_told_ = false;
   Status status_;
 };
 
@@ -133,10 +138,23 @@ forebay_code run(const std::shared_ptr<Session>& session, forebay_call* call, fo
   const client::CallId id = client::CellReader::newCall();
   if (call != nullptr) call->id = id;
   Waiter waiter;
-  Done done = waits ? Done([&waiter](Status status) { waiter.tell(std::move(status)); }) : teller(*call, id);
+  Done done = waits ? Done() : teller(*call, id);
+  client::OperationLoop* guest_of = nullptr;
   const Status started = session->with([&](client::CellReader& cell) {
+    client::OperationLoop& loop = cell.loop();
+    if (waits) {
+      if (loop.enter()) guest_of = &loop;
+      done = [&waiter, &loop](Status status) {
+        loop.stepAside();
+        waiter.tell(std::move(status));
+      };
+    }
     start({.cell = cell, .deadline = io::Reactor::now() + timeout, .id = id}, std::move(done));
   });
+  if (guest_of != nullptr) {
+    guest_of->drive([&] { return waiter.told(); });
+    guest_of->leave();
+  }
   if (!started) {
     if (!waits && call->queue != nullptr) call->queue->giveBack();
     return fill(error, started.error());
