@@ -207,6 +207,11 @@ Result<MountOptions> checkMount(const MountArguments& a) {
     return wrong("--read-timeout", a.read_timeout, "must be a duration from 1s to 1h, such as \"60s\"");
   }
   options.read_timeout = *timeout;
+  const auto wait = config::parseDuration(a.open_wait);
+  if (!wait || *wait > 10s) {
+    return wrong("--open-wait", a.open_wait, "must be a duration of at most 10s, such as \"100ms\", or \"0\" for none");
+  }
+  options.open_wait = *wait;
   options.node = TRY(nodeAddress(a.node));
   options.node_given = !a.node.empty() || std::getenv("FOREBAY_NODE") != nullptr;  // NOLINT(concurrency-mt-unsafe)
   options.directory = TRY(checkedDirectory(a.directory));

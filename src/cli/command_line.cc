@@ -118,6 +118,10 @@ class Parser {
     c->add_flag("--allow-other", mount_.allow_other, "Let other users read it (user_allow_other in /etc/fuse.conf)");
     c->add_flag("!--no-passthrough", mount_.passthrough,
                 "Complete objects are read through this process, not by the kernel alone");
+    c->add_option(
+         "--open-wait", mount_.open_wait,
+         "An open waits so long for its object to be complete here, if that should do (default 100ms; 0: never)")
+        ->type_name("DURATION");
     c->add_option("--uid", mount_.uid, "Whom files belong to (default: you)")->type_name("NUMBER");
     c->add_option("--gid", mount_.gid, "Their group")->type_name("NUMBER");
     c->add_option("--umask", mount_.umask, "Permissions to take away (default 022)")->type_name("OCTAL");

@@ -168,6 +168,7 @@ fuse::Options fuseOptions(const MountOptions& options, const Served& served) {
   if (options.umask) to.umask = *options.umask;
   to.allow_other = options.allow_other;
   to.passthrough = options.passthrough;
+  to.open_wait = options.open_wait;
   to.deadline = options.read_timeout;
   return to;
 }

@@ -26,6 +26,7 @@ struct MountArguments {
   std::string uid, gid, umask;
   bool allow_other = false;
   bool passthrough = true;
+  std::string open_wait = "100ms";
   std::string read_timeout = "60s";
   std::string node, log_file;
   bool foreground = false;
@@ -41,6 +42,7 @@ struct MountOptions {
   std::optional<std::uint32_t> uid = {}, gid = {}, umask = {};
   bool allow_other = false;
   bool passthrough = true;      // the kernel reads complete objects by itself, where it can
+  Duration open_wait = 100ms;   // for an object to be complete, so that the kernel can read it; 0: none
   Duration read_timeout = 60s;  // an operation that takes longer ends in EIO
   io::Address node = {};
   bool node_given = false;    // by flag or FOREBAY_NODE: no other one is started in its place

@@ -81,8 +81,9 @@ class Client {
 
   // A file whose content is that version, whole and verified, for reading and mapping. It stays what it is for as long
   // as it is open, whatever the node does. NotFound: the node doesn't have all of it in one place now; Busy: it has
-  // given away as much as it may; Unsupported: it never will.
-  virtual void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) = 0;
+  // given away as much as it may; Unsupported: it never will. What the node can have complete within `wait`, as far as
+  // it knows, it completes first.
+  virtual void region(const core::Plan& plan, Duration wait, TimePoint deadline, Callback<io::Descriptor> done) = 0;
 
   // Who owns and who holds the chunks of an object.
   virtual void where(std::string path, TimePoint deadline, Callback<Where> done) = 0;

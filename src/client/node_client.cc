@@ -217,7 +217,11 @@ void NodeClient::load(std::span<const core::Plan> plans, const LoadTarget& targe
 }
 
 void NodeClient::region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) {
-  askRegion(*connection_, plan, deadline, std::move(done));
+  region(plan, Duration{0}, deadline, std::move(done));
+}
+
+void NodeClient::region(const core::Plan& plan, Duration wait, TimePoint deadline, Callback<io::Descriptor> done) {
+  askRegion(*connection_, plan, wait, deadline, std::move(done));
 }
 
 void NodeClient::where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done) {
@@ -298,8 +302,8 @@ class MountClient : public Client {
             Callback<std::size_t> done) override {
     node_->read(plan, offset, into, deadline, std::move(done));
   }
-  void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) override {
-    node_->region(plan, deadline, std::move(done));
+  void region(const core::Plan& plan, Duration wait, TimePoint deadline, Callback<io::Descriptor> done) override {
+    node_->region(plan, wait, deadline, std::move(done));
   }
   void where(std::string path, TimePoint deadline, Callback<Where> done) override {
     node_->where(mount_, std::move(path), deadline, std::move(done));

@@ -14,7 +14,8 @@
 namespace forebay::client {
 
 // Asks once for a whole object as a file: nobody waits for one where a node is too busy to say. See Client::region.
-void askRegion(NodeConnection& connection, const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done);
+void askRegion(NodeConnection& connection, const core::Plan& plan, Duration wait, TimePoint deadline,
+               Callback<io::Descriptor> done);
 
 class SharedMemory : public std::enable_shared_from_this<SharedMemory> {
  public:

@@ -186,6 +186,7 @@ void ChunkServer::startFetch(TimePoint now, const FillTable::Start& start, const
   fetch.owner = role != Role::Reader || map_->owners(cause.slot).has(self_);
   fetch.keep = cause.keep;
   fetch.copy = cause.keep && cause.asker != kNoNode;
+  fetch.spare = cause.keep && cause.spare;
   fetch.copies = cause.copies;
   if (role != Role::Reader) {
     fillHere(now, start.fetch, fetch, role == Role::Fallback, out);
@@ -311,6 +312,7 @@ void ChunkServer::follow(TimePoint now, FetchId id, const WalkAction& action, Se
                                            .insist = a.insist,
                                            .keep = fetch.keep,
                                            .copy = fetch.copy,
+                                           .spare = fetch.spare,
                                            .hot = (a.no_fill || a.insist) && !fetch.walk->choseCopy() && !hedge,
                                            .hedge = hedge});
           },

@@ -92,6 +92,7 @@ struct Want {
   bool may_ask = false;           // it can be told to ask others
   bool insist = false;            // it did, in vain
   bool keep = false;              // what comes is to stay here; a copy, if a peer asks
+  bool spare = false;             // as a copy that nobody but this node's readers need, unless this node owns it
   std::uint32_t copies = 1;       // that its mount has of each chunk
   NodeId asker = kNoNode;         // the peer that asks, if it is one
   std::uint64_t map_version = 0;  // the asker's
@@ -170,6 +171,7 @@ struct FetchFromPeer {
   bool insist = false;
   bool keep = false;   // they stay here; otherwise they pass through
   bool copy = false;   // as a copy that their owner asked for
+  bool spare = false;  // as a copy that nobody but this node's readers need
   bool hot = false;    // their owner named others that have them
   bool hedge = false;  // who was asked before was slow
 };
@@ -227,7 +229,7 @@ class ChunkServer {
     Slot slot = 0;
     RunRange runs;  // still missing
     Source source = Source::Peer;
-    bool owner = false, keep = false, copy = false;
+    bool owner = false, keep = false, copy = false, spare = false;
     bool hedging = false;  // the next question is a hedge
     std::uint32_t copies = 1;
     bool counts_as_fallback = false;

@@ -17,9 +17,16 @@ constexpr Duration kRoomWord = 500ms;  // a quarter of the silence that the core
 // One attempt to bring runs of a chunk into a place in the arena, from its first byte to its last.
 class ChunkService::Fetch {
  public:
-  Fetch(ChunkService& service, core::FetchId id, ChunkInfo chunk, store::Reservation place, Mount& mount)
-      : service_(service), id_(id), chunk_(std::move(chunk)), place_(std::move(place)), mount_(mount) {}
-  virtual ~Fetch() = default;
+  Fetch(ChunkService& service, core::FetchId id, ChunkInfo chunk, store::Reservation place, Mount& mount,
+        const std::shared_ptr<core::Inflow>& inflow)
+      : service_(service), id_(id), chunk_(std::move(chunk)), place_(std::move(place)), mount_(mount) {
+    if (!inflow->counts(place_.size())) return;
+    inflow_ = inflow;
+    inflow_->began(io::Reactor::now());
+  }
+  virtual ~Fetch() {
+    if (inflow_ != nullptr) inflow_->ended(io::Reactor::now());
+  }
 
   const core::Plan& plan() const { return *chunk_.plan; }
   // The service goes away; an origin's call may keep this object until later, but not its place in the arena.
@@ -29,7 +36,9 @@ class ChunkService::Fetch {
   // Granules from the place's start that have arrived with these checksums.
   void commit(std::span<const std::uint32_t> crcs) {
     if (place_.committedGranules() == 0) service_.traces_[id_].first_byte = io::Reactor::now();
+    const std::uint32_t before = place_.committedBytes();
     place_.commit(crcs);
+    if (inflow_ != nullptr) inflow_->came(io::Reactor::now(), place_.committedBytes() - before);
     const bool whole = place_.complete();
     const std::uint32_t upto = whole ? place_.runs().end : place_.runs().first + place_.committedBytes() / core::kRun;
     if (upto == told_) return;
@@ -47,6 +56,7 @@ class ChunkService::Fetch {
   store::Reservation place_;
   Mount& mount_;
   std::uint32_t told_ = 0;
+  std::shared_ptr<core::Inflow> inflow_;  // null: too small to count
 };
 
 // From the origin: bytes come in order, in portions of any size; checksums are made here.
@@ -108,7 +118,7 @@ class ChunkService::PeerFetch : public Fetch, public reader::ReadObserver {
  public:
   PeerFetch(ChunkService& service, core::FetchId id, ChunkInfo chunk, store::Reservation place, Mount& mount,
             std::uint32_t attempt)
-      : Fetch(service, id, std::move(chunk), std::move(place), mount), attempt_(attempt) {}
+      : Fetch(service, id, std::move(chunk), std::move(place), mount, service.from_peers_), attempt_(attempt) {}
 
   void start(reader::Channel& channel, const core::FetchFromPeer& a) {
     channel_ = &channel;
@@ -230,6 +240,7 @@ core::WaiterId ChunkService::want(SharedPlan plan, core::ChunkRange range, const
   want.may_ask = options.may_ask;
   want.insist = options.insist;
   want.keep = options.keep;
+  want.spare = options.spare;
   const Mount* mount = deps_.mounts.find(plan->mount);
   want.copies = mount == nullptr ? 1 : mount->read_copies;
   want.wide = options.wide;
@@ -266,6 +277,12 @@ void ChunkService::left(core::WaiterId waiter) {
 
 void ChunkService::newMap(std::shared_ptr<const core::SlotMap> map) {
   feed(core::NewMap{std::move(map)});
+}
+
+Duration ChunkService::timeFor(std::uint64_t from_peers, std::uint64_t from_origin) const {
+  // One after the other: both come over this machine's network.
+  const TimePoint now = io::Reactor::now();
+  return from_peers_->timeFor(now, from_peers) + from_origin_->timeFor(now, from_origin);
 }
 
 namespace {
@@ -384,7 +401,7 @@ bool ChunkService::fetchFromOrigin(const core::FetchFromOrigin& a) {
   auto place =
       deps_.arena.reserve(io::Reactor::now(), *chunk.plan, {.chunk = chunk.index, .runs = runs, .transit = !a.keep});
   if (!place) return place.error().code != Code::Busy && failed(std::move(place.error()));
-  auto fetch = std::make_shared<OriginFetch>(*this, a.fetch, chunk, std::move(*place), *mount);
+  auto fetch = std::make_shared<OriginFetch>(*this, a.fetch, chunk, std::move(*place), *mount, from_origin_);
   origin_fetches_[a.fetch] = fetch;
   traces_[a.fetch].placed = io::Reactor::now();
   fetch->start(fetch);
@@ -405,7 +422,7 @@ bool ChunkService::fetchFromPeer(const core::FetchFromPeer& a) {
   if (runs.empty()) return true;
   const bool keep_copy = mount->keep_remote == KeepRemote::Always || (a.hot && mount->keep_remote == KeepRemote::Hot);
   // Copies that a mount is to have (read_copies) are as good as what this node owns: others' loss must cost nothing.
-  const bool spare = a.keep ? a.copy && mount->read_copies == 1 : keep_copy;
+  const bool spare = a.keep ? a.spare || (a.copy && mount->read_copies == 1) : keep_copy;
   auto place =
       deps_.arena.reserve(io::Reactor::now(), *chunk.plan,
                           {.chunk = chunk.index, .runs = runs, .transit = !a.keep && !keep_copy, .copy = spare});

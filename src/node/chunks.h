@@ -20,6 +20,7 @@
 #include <unordered_map>
 
 #include "core/chunk_server.h"
+#include "core/completion.h"
 #include "io/reactor.h"
 #include "node/copy_calls.h"
 #include "node/mounts.h"
@@ -63,6 +64,7 @@ struct WantOptions {
   bool may_ask = false;
   bool insist = false;
   bool keep = false;
+  bool spare = false;
   bool wide = false;
   core::NodeId asker = core::kNoNode;
   std::uint64_t map_version = 0;
@@ -89,6 +91,9 @@ class ChunkService {
   // Who shall send a range that is here in this node's stead, because it is hot; mostly nobody.
   std::vector<core::NodeId> inMyStead(const SharedPlan& plan, core::ChunkRange range, const WantOptions& options);
   void newMap(std::shared_ptr<const core::SlotMap> map);
+  // What bringing so many missing bytes from other nodes, and so many from the origin, would take, from how they lately
+  // came.
+  Duration timeFor(std::uint64_t from_peers, std::uint64_t from_origin) const;
 
  private:
   struct ChunkInfo {
@@ -124,6 +129,9 @@ class ChunkService {
 
   Deps deps_;
   CopyCalls copies_{deps_.cell, deps_.channels};
+  // Fetches that outlive this have their share of it.
+  std::shared_ptr<core::Inflow> from_peers_ = std::make_shared<core::Inflow>();
+  std::shared_ptr<core::Inflow> from_origin_ = std::make_shared<core::Inflow>();
   std::deque<core::ServerEvent> events_;
   bool draining_ = false;
   bool drain_posted_ = false;

@@ -46,6 +46,10 @@ MountMetrics::MountMetrics(Metrics& m, std::string_view mount)
       hidden_names(m.counter("forebay_hidden_names_total", "Names in listings that a mount can't show.", of(mount))),
       slow_reads(m.counter("forebay_slow_reads_total", "Ranges and look-ups that took longer than node.slow_read.",
                            of(mount))),
+      open_waits(m.counter("forebay_open_waits_total",
+                           "Opens that waited for their object to be complete on this node.", of(mount))),
+      open_waits_late(m.counter("forebay_open_waits_late_total",
+                                "Of those: it wasn't complete when their time was over.", of(mount))),
       read_time(m.histogram("forebay_read_seconds", "From a range's arrival to its last byte.", of(mount))) {}
 
 core::Plan Mount::plan(std::string path, const origin::ObjectInfo& info) const {

@@ -44,7 +44,9 @@ struct MountMetrics {
   Counter& hedges;           // to holders of copies, because an owner was slow
   Counter& hidden_names;
   Counter& slow_reads;
-  Histogram& read_time;  // from a range's arrival to its last byte handed to the socket
+  Counter& open_waits;       // opens that waited for their object to be complete here
+  Counter& open_waits_late;  // of those: it wasn't, when their time was over
+  Histogram& read_time;      // from a range's arrival to its last byte handed to the socket
 };
 
 struct Mount {

@@ -13,6 +13,7 @@ namespace {
 constexpr Duration kHolderTimeout = 1s;           // of one node's answer to `where` and `status`
 constexpr std::uint32_t kMaxWhereChunks = 4'000;  // an answer has at most 1 MiB
 constexpr std::uint64_t kPrefetchShare = 8;       // of the arena is being brought in ahead at most
+constexpr Duration kMostWait = 60s;               // that an open may ask for
 constexpr std::uint32_t kDefaultPage = 5'000, kMaxPage = 5'000;
 
 // Of a time to live: what is over is 0, and a mount may be bounded by months.
@@ -103,6 +104,7 @@ Requests::Requests(Deps deps)
                       .names = deps_.names,
                       .refreshed = deps_.refreshed}),
       loads_({deps_.reactor, deps_.self, deps_.cell, deps_.arena, deps_.chunks}),
+      completions_({deps_.reactor, deps_.self, deps_.cell, deps_.arena, deps_.chunks}),
       load_requests_({deps_.self, deps_.cell, deps_.channels, deps_.mounts, plans_, loads_}) {}
 Requests::~Requests() = default;
 
@@ -170,11 +172,28 @@ Status Requests::region(const io::Request& request, Bytes body, io::Reply& reply
     return fail(Code::Unsupported, "a file of the arena goes to programs of this machine, over the node's Unix socket");
   const auto message = TRY(wire::parse<wire::pb::RegionRequest>(body));
   const core::Plan asked = wire::fromMessage(message.plan());
-  const auto plan = plans_.check(wire::ReadObject::of(asked), deps_.mounts).plan;
+  const auto checked = plans_.check(wire::ReadObject::of(asked), deps_.mounts);
+  const SharedPlan& plan = checked.plan;
   if (plan == nullptr) return fail(Code::PermissionDenied, "no such mount, or not a plan of it");
-  auto file = TRY(deps_.arena.exportObject(io::Reactor::now(), plan->key));
+  const Duration within = std::min<Duration>(std::chrono::microseconds(message.wait_us()), kMostWait);
+  const Status given = answerRegion(*plan, reply);
+  if (given || given.error().code != Code::NotFound || within == Duration{0}) return given;
+  TRY(deps_.arena.mayExport(*plan));
+  if (!completions_.worth(*plan, within)) return given;
+  checked.mount->metrics->open_waits.add();
+  completions_.bring(plan, within, [this, plan, reply = std::move(reply)]() mutable {
+    const Status complete = answerRegion(*plan, reply);
+    if (complete) return;
+    if (Mount* mount = deps_.mounts.find(plan->mount)) mount->metrics->open_waits_late.add();
+    (void)reply.fail(complete.error());
+  });
+  return {};
+}
+
+Status Requests::answerRegion(const core::Plan& plan, io::Reply& reply) {
+  auto file = TRY(deps_.arena.exportObject(io::Reactor::now(), plan.key));
   wire::pb::RegionReply answer;
-  answer.set_bytes(plan->size);
+  answer.set_bytes(plan.size);
   (void)reply.sendDescriptor(wire::MessageType::RegionReply, answer, std::move(file));
   return {};
 }

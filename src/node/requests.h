@@ -11,6 +11,7 @@
 #include "io/server.h"
 #include "node/cache_control.h"
 #include "node/chunks.h"
+#include "node/completions.h"
 #include "node/load_requests.h"
 #include "node/loads.h"
 #include "node/mounts.h"
@@ -65,6 +66,7 @@ class Requests : public io::RequestHandler {
   Status status(const io::Request& request, Bytes body, io::Reply& reply);
   Status addMount(const io::Request& request, Bytes body, io::Reply& reply);
   Status region(const io::Request& request, Bytes body, io::Reply& reply);
+  Status answerRegion(const core::Plan& plan, io::Reply& reply);
   Result<Mount*> mountOf(const std::string& name);
 
   Deps deps_;
@@ -73,6 +75,7 @@ class Requests : public io::RequestHandler {
   SlowReads slow_reads_;
   CacheControl cache_control_;
   Loads loads_;
+  Completions completions_;
   LoadRequests load_requests_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };

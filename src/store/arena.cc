@@ -499,6 +499,26 @@ void Arena::forget(const core::ObjectKey& key) {
   impl_->updateMetrics();
 }
 
+Status Arena::Impl::shareToExport(std::uint64_t bytes) {
+  const std::uint64_t most = arena.options_.capacity_bytes / 100 * arena.options_.max_exported_percent;
+  if (outside_bytes != 0) refreshOutside();
+  if (exported_bytes + outside_bytes + bytes <= most) return {};
+  return fail(Code::Busy,
+              fmt::format("exported objects may take {} bytes of the arena: there is no room for {} more", most, bytes),
+              kRetryMs);
+}
+
+Status Arena::mayExport(const core::Plan& plan) {
+  const detail::Object* object = impl_->find(plan.key);
+  const bool has_region = object != nullptr && object->region != nullptr;
+  if (has_region && object->region->everLeft()) return {};
+  if (!options_.directory || plan.size < kPage)
+    return fail(Code::Unsupported, "objects of that size, or of this node, have no file of their own");
+  if (!has_region && impl_->regions >= options_.max_object_regions)
+    return fail(Code::Busy, "this node has as many regions of objects as it may have", kRetryMs);
+  return impl_->shareToExport(roundUp(plan.size, kPage));
+}
+
 Result<io::Descriptor> Arena::exportObject(TimePoint now, const core::ObjectKey& key) {
   const detail::Object* object = impl_->find(key);
   const auto not_complete = [] { return fail(Code::NotFound, "the object isn't complete in a region of the arena"); };
@@ -512,13 +532,7 @@ Result<io::Descriptor> Arena::exportObject(TimePoint now, const core::ObjectKey&
   if (covered != object->size) return not_complete();
   if (!object->region->everLeft()) {
     const std::uint64_t bytes = object->region->blockBytes();
-    const std::uint64_t most = options_.capacity_bytes / 100 * options_.max_exported_percent;
-    if (impl_->outside_bytes != 0) impl_->refreshOutside();
-    if (impl_->exported_bytes + impl_->outside_bytes + bytes > most)
-      return fail(
-          Code::Busy,
-          fmt::format("exported objects may take {} bytes of the arena: there is no room for {} more", most, bytes),
-          kRetryMs);
+    TRY(impl_->shareToExport(bytes));
     impl_->exported_bytes += bytes;
   }
   for (const auto& [index, unit] : object->units) impl_->eviction.touch(now, unit->ref);

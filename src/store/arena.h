@@ -217,6 +217,8 @@ class Arena {
   // punched or reused afterwards: the object leaves whole. Counts as a read of all of it. NotFound: not complete in a
   // region. Busy: exported objects have their share already.
   Result<io::Descriptor> exportObject(TimePoint now, const core::ObjectKey& key);
+  // Whether that can work once the object is complete: Unsupported if it never will, Busy if there is no share left.
+  Status mayExport(const core::Plan& plan);
 
   std::uint64_t capacityBytes() const { return options_.capacity_bytes; }
   std::uint64_t usedBytes() const;

@@ -188,6 +188,7 @@ struct Arena::Impl {
   void dropRegion(std::shared_ptr<ObjectRegion>& region);
   void dropUnusedRegion(Unit& unit);
   void refreshOutside();
+  Status shareToExport(std::uint64_t bytes);
   void evict(core::Eviction::Victim victim);
   void detach(Unit& unit, bool left_for_room);
   void countLeft(core::LeaveReason reason, std::uint64_t bytes);

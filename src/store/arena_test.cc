@@ -335,6 +335,11 @@ TEST_P(RegionArenaTest, neverPunchesARegionThatLeft) {
   const Plan plan = planOf(1, 8 * kMiB, 21, kOther);
   for (std::uint32_t chunk = 0; chunk + 1 < plan.chunks(); ++chunk) ASSERT_TRUE(loadChunk(*arena, plan, chunk));
   EXPECT_EQ(arena->exportObject(now_, plan.key).error().code, Code::NotFound) << "not complete";
+  EXPECT_TRUE(arena->mayExport(plan)) << "once it is";
+  EXPECT_EQ(arena->mayExport(planOf(2, 18 * kMiB, 21, kOther)).error().code, Code::Busy)
+      << "more than half of the arena";
+  EXPECT_EQ(arena->mayExport(planOf(3, kMiB, 21, kOther)).error().code, Code::Unsupported)
+      << "small ones have no region";
   ASSERT_TRUE(loadChunk(*arena, plan, 3));
   auto file = arena->exportObject(now_, plan.key);
   ASSERT_TRUE(file) << file.error().text();

@@ -3,6 +3,8 @@
 import errno
 import mmap
 import os
+import threading
+import time
 
 import pytest
 from harness import data
@@ -182,3 +184,104 @@ def test_without_passthrough_the_mount_reads_the_arena_itself(make_cell, fake_or
     os.close(fd)
     assert written_by(mount.process) - written >= SIZE
     assert cell.nodes[0].metric("forebay_served_bytes_total") == served
+
+
+class Remote:
+    """A node that holds (or fills) all there is, and a mount of another one, which owns next to nothing."""
+
+    def __init__(self, make_cell, fake_origin, *options, load=True):
+        self.origin = fake_origin()
+        self.origin.add("data", ("o", SIZE), ("p", SIZE))
+        mount = {"name": "data", "consistency": "bounded:1d", **self.origin.mount("azure", "data")}
+        self.cell = make_cell(nodes=2, mounts=[mount], weights=[1000, 1])
+        self.holder, self.reader = self.cell.nodes
+        if load:
+            self.holder.cli("load", "data/o", "data/p")
+        self.mount = self.cell.mount("data", node=1, options=options)
+        # Reads of another node's mount, and of this one's, count where they are served.
+        self.served_before = self.reader.metric("forebay_served_bytes_total")
+
+    def served(self):
+        return self.reader.metric("forebay_served_bytes_total") - self.served_before
+
+    def waits(self):
+        return [self.reader.metric(f"forebay_open_waits{late}_total") for late in ("", "_late")]
+
+    def read(self, name="o"):
+        assert data.read_file(self.mount / name) == data.known_bytes("data", name, 0, SIZE)
+
+    def open_meanwhile(self, name, action, seconds):
+        """Opens an object in a thread, does something after so many seconds of it, reads the object then."""
+        opened = []
+
+        def opens():
+            opened.append(os.open(self.mount / name, os.O_RDONLY))
+
+        thread = threading.Thread(target=opens)
+        thread.start()
+        time.sleep(seconds)
+        assert not opened, "the open was to wait"
+        action()
+        thread.join()
+        assert os.pread(opened[0], SIZE + 1, 0) == data.known_bytes("data", name, 0, SIZE)
+        os.close(opened[0])
+
+
+def test_an_open_waits_for_a_remote_object_that_comes_soon(make_cell, fake_origin):
+    cell = Remote(make_cell, fake_origin, "--open-wait", "10s")
+    cell.read()
+    if cell.served():
+        pytest.skip("this kernel has no passthrough")
+    assert cell.waits() == [1, 0]
+    assert SIZE * 0.9 <= cell.reader.metric("forebay_peer_bytes_total") <= SIZE, "each byte was received once"
+    assert cell.reader.metric("forebay_arena_transit_bytes") == 0, "it stays"
+    cell.read()
+    cell.reader.cli("evict", "data/o")
+    cell.holder.cli("load", "data/o")
+    cell.read()
+    assert cell.waits() == [2, 0]
+    assert cell.served() == 0, "no READ request came of any of it"
+
+
+def test_an_open_does_not_wait_for_what_would_take_too_long(make_cell, fake_origin):
+    cell = Remote(make_cell, fake_origin)  # 100 ms, and nobody knows yet how fast bytes come
+    cell.read()
+    assert cell.waits() == [0, 0]
+    assert cell.served() >= SIZE
+    never = cell.cell.mount("data", node=0, options=["--open-wait", "0"])
+    assert data.read_file(never / "p") == data.known_bytes("data", "p", 0, SIZE)
+    assert cell.holder.metric("forebay_open_waits_total") == 0
+
+
+def test_an_open_waits_no_longer_than_it_may(make_cell, fake_origin):
+    cell = Remote(make_cell, fake_origin, "--open-wait", "300ms", load=False)
+    os.stat(cell.mount / "o")
+    cell.origin.admin("POST", "/settings", {"latency_ms": 1500})
+    began = time.monotonic()
+    fd = os.open(cell.mount / "o", os.O_RDONLY)
+    took = time.monotonic() - began
+    assert cell.waits() == [1, 1]
+    assert took < 5
+    assert os.pread(fd, SIZE + 1, 0) == data.known_bytes("data", "o", 0, SIZE)
+    os.close(fd)
+    assert cell.origin.stats()["get_bytes"] == SIZE, "what came for the open is what the reads found"
+
+
+def test_an_owner_that_dies_while_an_open_waits_costs_time_only(make_cell, fake_origin):
+    cell = Remote(make_cell, fake_origin, "--open-wait", "10s", load=False)
+    os.stat(cell.mount / "o")
+    cell.origin.admin("POST", "/settings", {"latency_ms": 3000})
+    cell.open_meanwhile("o", cell.holder.process.kill, 1)
+    assert cell.waits()[0] == 1
+
+
+def test_an_object_that_is_evicted_while_an_open_waits_is_read_all_the_same(make_cell, fake_origin):
+    cell = Remote(make_cell, fake_origin, "--open-wait", "10s", load=False)
+    os.stat(cell.mount / "o")
+    assert len(cell.reader.cli("cat", "data/o", "--offset", 8 * MIB).stdout) == SIZE - 8 * MIB
+    cell.origin.admin("POST", "/settings", {"latency_ms": 3000})
+    cell.open_meanwhile("o", lambda: cell.reader.cli("evict", "data"), 1)
+    cell.origin.admin("POST", "/settings", {"latency_ms": 0})
+    assert cell.waits() == [1, 1], "half of it was evicted while the other half came"
+    cell.read("o")
+    cell.read("p")

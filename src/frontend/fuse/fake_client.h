@@ -113,6 +113,7 @@ class FakeClient final : public client::Client {
     std::uint64_t lookups = 0, revalidations = 0, lists = 0, reads = 0, wheres = 0;
     std::size_t largest_read = 0;
     std::uint64_t regions = 0;
+    Duration last_wait{0};  // that a region was asked for with
   };
   Counts counts() const {
     const std::lock_guard lock(mutex_);
@@ -148,9 +149,11 @@ class FakeClient final : public client::Client {
          [this, path = plan.path, version = plan.version, offset, into, done = std::move(done)](
              bool cancelled) mutable { done(cancelled ? cancelledError() : doRead(path, version, offset, into)); });
   }
-  void region(const core::Plan& plan, TimePoint deadline, client::Callback<io::Descriptor> done) override {
+  void region(const core::Plan& plan, Duration wait, TimePoint deadline,
+              client::Callback<io::Descriptor> done) override {
     const std::lock_guard lock(mutex_);
     ++counts_.regions;
+    counts_.last_wait = wait;
     post(deadline, [this, path = plan.path, version = plan.version, done = std::move(done)](bool cancelled) mutable {
       done(cancelled ? cancelledError() : doRegion(path, version));
     });

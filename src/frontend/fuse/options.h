@@ -44,6 +44,9 @@ struct Options {
   // can and may (Linux 6.9, root).
   bool passthrough = true;
   std::uint64_t passthrough_least = 2 * kMiB;
+  // An open waits so long for such an object to be complete, if that is likely to be enough, and if the last opens in
+  // its directory read half of their objects or more. 0: none waits.
+  Duration open_wait = 100ms;
   // Operations that wait for the client; beyond it requests stay with the kernel.
   std::uint32_t max_outstanding = 1024;
   // How far the kernel reads ahead of a sequential reader, and around a page fault. Applied by root only: for others

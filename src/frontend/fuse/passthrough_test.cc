@@ -93,6 +93,36 @@ TEST_F(PassthroughTest, anObjectThatIsNotCompleteIsReadThroughUsUntilItIs) {
   EXPECT_EQ(passthroughs(), before + 2);
 }
 
+TEST_F(PassthroughTest, opensWaitForTheirObjectsButNotWhereTheLastOnesReadLittle) {
+  for (int i = 0; i < 12; ++i) client_.put("d/o" + std::to_string(i), bytes_);
+  client_.put("e/o", bytes_);
+  const auto readSome = [&](int i, std::size_t length) {
+    const Descriptor fd = openAt("d/o" + std::to_string(i));
+    std::vector<char> some(length);
+    EXPECT_EQ(::pread(fd.get(), some.data(), length, 0), static_cast<ssize_t>(length));
+    return client_.counts().last_wait;
+  };
+  waitUntilClosed();
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(readSome(i, 4096), 100ms) << i;
+    waitUntilClosed();
+  }
+  EXPECT_EQ(readSome(4, 4096), 0ms);
+  client_.setComplete("d/o5");
+  EXPECT_EQ(readSome(5, 4096), 0ms);
+  EXPECT_EQ(passthroughs(), 2U) << "what is complete needs no waiting";
+  {
+    const Descriptor elsewhere = openAt("e/o");
+  }
+  EXPECT_EQ(client_.counts().last_wait, 100ms);
+  waitUntilClosed();
+  for (int i = 6; i < 11; ++i) {
+    readSome(i, kSize);
+    waitUntilClosed();
+  }
+  EXPECT_EQ(readSome(11, 4096), 100ms) << "five of the last eight read all";
+}
+
 TEST_F(PassthroughTest, aNewVersionIsAnotherFileAndTheOldOneStaysOpen) {
   const Descriptor old = openAt("shard");
   const std::string newer = randomBytes(kSize + 1'000'000, 2);

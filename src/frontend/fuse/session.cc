@@ -128,19 +128,20 @@ void Session::on(const Ticket& ticket, const GetAttrRequest&) {
 
 void Session::on(const Ticket& ticket, const ReleaseRequest& request) {
   NodeNumber node = 0;
-  bool tracked = false;
+  std::shared_ptr<const File> file;
   {
     const std::lock_guard lock(handles_mutex_);
     if (request.directory) {
       if (auto found = directories_.extract(request.handle)) node = found.mapped()->node;
     } else {
-      if (auto found = files_.extract(request.handle)) {
-        node = found.mapped()->node;
-        tracked = found.mapped()->tracked;
-      }
+      if (auto found = files_.extract(request.handle)) file = std::move(found.mapped());
     }
   }
-  if (tracked) passthrough_.closed(node);
+  if (file != nullptr) {
+    node = file->node;
+    noteUse(*file);
+    if (file->tracked) passthrough_.closed(node);
+  }
   if (node != 0) {
     const std::lock_guard lock(nodes_mutex_);
     nodes_.close(node);

@@ -22,6 +22,7 @@
 #include "base/log_limit.h"
 #include "base/metrics.h"
 #include "client/client.h"
+#include "core/completion.h"
 #include "frontend/fuse/buffer_pool.h"
 #include "frontend/fuse/directory_stream.h"
 #include "frontend/fuse/fuse_metrics.h"
@@ -76,7 +77,9 @@ class Session : public std::enable_shared_from_this<Session> {
     NodeNumber node = 0;
     std::shared_ptr<const Inode> inode;  // with its plan
     bool tracked = false;                // by passthrough_
+    bool by_kernel = false;              // its reads aren't seen
     std::shared_ptr<const client::MappedObject> map;
+    mutable std::atomic<std::uint64_t> asked = 0;  // bytes that were
   };
   struct Directory {
     NodeNumber node = 0;
@@ -116,6 +119,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void openDirectory(const Ticket& ticket, std::shared_ptr<const Inode> inode);
   void regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& inode);
   void regionFor(Operation& op, const std::shared_ptr<const Inode>& inode, const Result<io::Descriptor>& file);
+  Duration waitFor(const Inode& inode) const;
+  void noteUse(const File& file);
   void answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, int file);
   void walk(Operation& op, ReadDir read);
   void listed(Operation& op, ReadDir read, const WantPage& want, Result<client::DirectoryPage> result);
@@ -184,6 +189,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Handle next_handle_ = 1;
 
   Passthrough passthrough_;
+  mutable std::mutex use_mutex_;
+  core::DirectoryUse use_;
   OperationTable operations_;
   BufferPool buffers_;
   std::atomic<std::int64_t> next_trim_ns_{0};

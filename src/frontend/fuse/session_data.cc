@@ -41,6 +41,7 @@ void Session::on(const Ticket& ticket, const ReadRequest& request) {
     replyBytes(ticket, {});
     return;
   }
+  file->asked.fetch_add(std::min<std::uint64_t>(request.size, plan.size - request.offset), std::memory_order_relaxed);
   if (file->map != nullptr) {
     const Bytes bytes =
         file->map->bytes(request.offset, std::min<std::uint64_t>(request.size, plan.size - request.offset));

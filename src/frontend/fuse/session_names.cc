@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "frontend/fuse/session.h"
 
@@ -131,11 +132,24 @@ void Session::regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& 
   if (passthrough_.concerns(inode->size) && !passthrough_.settled(op.ticket.node))
     called = whileRunning([&] {
       asked = true;
-      client_.region(*inode->plan, op.deadline,
+      client_.region(*inode->plan, waitFor(*inode), op.deadline,
                      [this, &op, inode](const Result<io::Descriptor>& file) { regionFor(op, inode, file); });
     });
   if (!called) return abandon(op);
   if (!asked) regionFor(op, inode, fail(Code::NotFound, "not asked for"));
+}
+
+Duration Session::waitFor(const Inode& inode) const {
+  if (!passthrough_.on()) return Duration{0};
+  const std::lock_guard lock(use_mutex_);
+  return use_.readsWhole(hash64(parentOf(inode.path))) ? options_.open_wait : Duration{0};
+}
+
+// What the kernel reads by itself isn't seen, and what is too small for it isn't waited for.
+void Session::noteUse(const File& file) {
+  if (!file.tracked || file.by_kernel) return;
+  const std::lock_guard lock(use_mutex_);
+  use_.closed(hash64(parentOf(file.inode->path)), file.asked.load(std::memory_order_relaxed), file.inode->size);
 }
 
 // Without a file the bytes come through this process, as those of most objects do.
@@ -198,8 +212,13 @@ void Session::answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode
   {
     const std::lock_guard lock(handles_mutex_);
     out.fh = next_handle_++;
-    files_.emplace(out.fh, std::make_shared<const File>(
-                               File{.node = ticket.node, .inode = inode, .tracked = tracked, .map = way.map}));
+    auto handle = std::make_shared<File>();
+    handle->node = ticket.node;
+    handle->inode = inode;
+    handle->tracked = tracked;
+    handle->by_kernel = way.backing != 0;
+    handle->map = way.map;
+    files_.emplace(out.fh, std::move(handle));
   }
   {
     const std::lock_guard lock(nodes_mutex_);

@@ -148,15 +148,18 @@ class Node:
 
 class Cell:
     """`mounts` and `node` are tables of docs/config.md; a node's may be changed in `nodes[i].config` before start().
-    `hosts`: where the nodes run, if not on loopback: an address and the words before a command for each."""
+    `hosts`: where the nodes run, if not on loopback: an address and the words before a command for each.
+    `weights`: of the members."""
 
-    def __init__(self, running, program, directory, nodes=1, mounts=(), node=None, hosts=None):
+    def __init__(self, running, program, directory, nodes=1, mounts=(), node=None, hosts=None, weights=None):
         self.running, self.directory = running, Path(directory)
         ports = free_ports(2 * nodes)
         hosts = hosts or [("127.0.0.1", [])] * nodes
         names = [f"node-{i + 1}" for i in range(nodes)]
         secret = secrets.token_hex(16)
-        members = [{"name": name, "address": f"{hosts[i][0]}:{ports[2 * i]}"} for i, name in enumerate(names)]
+        weights = weights or [1] * nodes
+        members = [{"name": name, "address": f"{hosts[i][0]}:{ports[2 * i]}", "weight": weights[i]}
+                   for i, name in enumerate(names)]
         self.nodes = []
         for i, name in enumerate(names):
             home = self.directory / name
