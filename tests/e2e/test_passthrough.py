@@ -285,3 +285,24 @@ def test_an_object_that_is_evicted_while_an_open_waits_is_read_all_the_same(make
     assert cell.waits() == [1, 1], "half of it was evicted while the other half came"
     cell.read("o")
     cell.read("p")
+
+
+def test_an_object_that_becomes_complete_under_a_plain_handle_is_passed_through_from_then_on(make_cell, fake_origin):
+    cell = Remote(make_cell, fake_origin, "--open-wait", "0")
+    plain = os.open(cell.mount / "o", os.O_RDONLY)
+    assert os.pread(plain, 4096, 5 * MIB) == data.known_bytes("data", "o", 5 * MIB, 4096)
+    cell.reader.cli("load", "--copies", "all", "data/o")
+    served = cell.served()
+    complete = os.open(cell.mount / "o", os.O_RDONLY)
+    os.pread(complete, MIB, 0)
+    if cell.served() != served:
+        pytest.skip("this kernel has no passthrough")
+    assert os.fstat(plain).st_ino == os.fstat(complete).st_ino
+    assert os.pread(complete, SIZE + 1, 0) == data.known_bytes("data", "o", 0, SIZE)
+    assert cell.served() == served
+    cell.reader.cli("evict", "data/o")
+    assert os.pread(plain, SIZE + 1, 0) == data.known_bytes("data", "o", 0, SIZE)
+    assert os.pread(complete, SIZE + 1, 0) == data.known_bytes("data", "o", 0, SIZE)
+    os.close(plain)
+    os.close(complete)
+    cell.read()

@@ -86,9 +86,20 @@ void NodeTable::close(NodeNumber node) {
 
 void NodeTable::dropIfUnused(Nodes::iterator node) {
   if (node->second.lookups > 0 || node->second.handles > 0) return;
-  const Inode& inode = *node->second.inode;
-  by_key_.erase(keyOf(inode));
+  if (isLatest(node->first, node->second)) by_key_.erase(keyOf(*node->second.inode));
   nodes_.erase(node);
+}
+
+bool NodeTable::isLatest(NodeNumber number, const Node& node) const {
+  const auto known = by_key_.find(keyOf(*node.inode));
+  return known != by_key_.end() && known->second == number;
+}
+
+bool NodeTable::renew(NodeNumber node) {
+  const auto found = nodes_.find(node);
+  if (found == nodes_.end() || node == FUSE_ROOT_ID || !isLatest(node, found->second)) return false;
+  by_key_.erase(keyOf(*found->second.inode));
+  return true;
 }
 
 void NodeTable::setPlan(NodeNumber number, std::shared_ptr<const core::Plan> plan) {
@@ -100,14 +111,19 @@ void NodeTable::setPlan(NodeNumber number, std::shared_ptr<const core::Plan> pla
 }
 
 void NodeTable::replaceInode(Node& node, Inode inode, NodeNumber number) {
-  by_key_.erase(keyOf(*node.inode));
+  const bool latest = isLatest(number, node);
+  if (latest) by_key_.erase(keyOf(*node.inode));
   node.inode = std::make_shared<const Inode>(std::move(inode));
-  by_key_.emplace(keyOf(*node.inode), number);
+  if (latest) by_key_.emplace(keyOf(*node.inode), number);
 }
 
 void NodeTable::supersede(NodeNumber node) {
   const auto found = nodes_.find(node);
-  if (found != nodes_.end()) found->second.superseded = true;
+  if (found == nodes_.end()) return;
+  found->second.superseded = true;
+  // The next answer is looked at by name: a later incarnation is the one that it is taken for.
+  if (const auto latest = by_key_.find(keyOf(*found->second.inode)); latest != by_key_.end())
+    nodes_.at(latest->second).superseded = true;
 }
 
 bool NodeTable::takeSuperseded(const Inode& inode) {

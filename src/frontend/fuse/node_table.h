@@ -3,7 +3,8 @@
 // An object's node is (path, version) (and size: should a listing and a lookup disagree, the open finds out). A new
 // version is another node with another inode number, so a handle or mapping of the old one keeps its bytes, and the
 // kernel's pages of a node are right for as long as it keeps them. Ids are never given twice in the life of a mount:
-// one that is looked up again after it was forgotten is a new incarnation.
+// one that is looked up again after it was forgotten is a new incarnation. So is one that is looked up after renew():
+// the old node stays what it is for those who have it open. All incarnations of a version have one st_ino.
 //
 // The kernel counts its references: each entry that an answer carries adds a lookup, FORGET takes some back. A node
 // leaves the table when neither lookups nor open handles hold it, exactly then. `pastLimit` names those that the kernel
@@ -64,6 +65,9 @@ class NodeTable {
 
   void setPlan(NodeNumber node, std::shared_ptr<const core::Plan> plan);
 
+  // The next look at this version makes another node of it. False: that was said of this node already.
+  bool renew(NodeNumber node);
+
   // An open found that the origin has another version. The next answer that still names this one isn't to be believed.
   void supersede(NodeNumber node);
   // Whether that has happened to this version; it is forgotten by asking.
@@ -96,6 +100,9 @@ class NodeTable {
   };
   static Key keyOf(const Inode& inode) { return {inode.path, inode.version, inode.size, inode.directory}; }
   using Nodes = std::map<NodeNumber, Node>;  // by age, for pastLimit
+
+  // Whether the next look at its version finds this node: no later incarnation has been asked for.
+  bool isLatest(NodeNumber number, const Node& node) const;
 
   void dropIfUnused(Nodes::iterator node);
   void replaceInode(Node& node, Inode inode, NodeNumber number);

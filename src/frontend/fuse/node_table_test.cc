@@ -46,6 +46,41 @@ TEST(NodeTable, aNodeGoesWhenAllItsLookupsAndHandlesHave) {
   EXPECT_NE(table.look(object("a", "v1")), node) << "numbers are never given twice";
 }
 
+TEST(NodeTable, aRenewedNodeHasAnotherAfterIt) {
+  NodeTable table;
+  const NodeNumber old = table.look(object("a", "v1"));
+  table.open(old);
+  EXPECT_TRUE(table.renew(old));
+  EXPECT_FALSE(table.renew(old)) << "once for each";
+  const NodeNumber next = table.look(object("a", "v1"));
+  EXPECT_NE(next, old);
+  EXPECT_EQ(table.look(object("a", "v1")), next);
+  EXPECT_FALSE(table.renew(old)) << "it isn't the latest";
+  EXPECT_EQ(inodeNumber(*table.find(old)), inodeNumber(*table.find(next))) << "one file for programs";
+  // The plan of one comes and goes without the other.
+  table.setPlan(old, std::make_shared<const core::Plan>());
+  EXPECT_EQ(table.look(object("a", "v1")), next);
+  EXPECT_EQ(table.find(next)->plan, nullptr);
+  table.forget(old, 1);
+  table.close(old);
+  EXPECT_EQ(table.find(old), nullptr);
+  EXPECT_EQ(table.look(object("a", "v1")), next) << "the old one's end doesn't touch it";
+  table.forget(next, 4);
+  EXPECT_EQ(table.size(), 1U);
+  EXPECT_FALSE(table.renew(next));
+  EXPECT_FALSE(table.renew(FUSE_ROOT_ID));
+}
+
+TEST(NodeTable, anOldIncarnationThatIsSupersededMakesTheNextAnswerSuspect) {
+  NodeTable table;
+  const NodeNumber old = table.look(object("a", "v1"));
+  ASSERT_TRUE(table.renew(old));
+  table.look(object("a", "v1"));
+  table.supersede(old);
+  EXPECT_TRUE(table.takeSuperseded(object("a", "v1")));
+  EXPECT_FALSE(table.takeSuperseded(object("a", "v1")));
+}
+
 TEST(NodeTable, whatTheKernelCannotMeanIsIgnored) {
   NodeTable table;
   table.forget(999, 1);

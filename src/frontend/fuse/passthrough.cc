@@ -18,6 +18,10 @@ bool Passthrough::settled(NodeNumber node) const {
 Passthrough::Way Passthrough::decide(NodeNumber node, int file, std::uint64_t size) {
   const std::lock_guard lock(mutex_);
   Opened& opened = opened_[node];
+  // With a mapping the bytes are here already, and the kernel refused the file before.
+  if (opened.handles > 0 && opened.way.backing == 0 && opened.way.map == nullptr && file >= 0 && on() &&
+      !std::exchange(opened.left, true))
+    return {.elsewhere = true};
   if (opened.handles++ == 0 && file >= 0 && on()) opened.way.backing = give(file);
   if (opened.way.backing == 0 && opened.way.map == nullptr && file >= 0)
     opened.way.map = client::MappedObject::of(file, size);

@@ -8,9 +8,12 @@
 // The kernel has rules (found by trying them): as long as a node has any handle, all of its handles are of one kind,
 // cached (mapped, plain) or passthrough, and all of the latter name one backing file; anything else gives EIO. So the
 // first open of a node decides between those, later ones join it, and after the last close the next open decides anew.
+// An object that became complete while cached handles of its node are open is passed through under another node: the
+// open that finds out goes there (Way::elsewhere), once in the life of those handles; whoever comes back to the old
+// node all the same (by /proc/self/fd) joins them.
 //
 //   settled  whether the node's handles have a file: then none need be asked for
-//   decide   one more handle
+//   decide   one more handle, unless it goes elsewhere
 //   closed   a handle has gone
 //
 // A file stays what it is, whatever its node does with the object: that is the client's promise. Where the kernel
@@ -48,6 +51,7 @@ class Passthrough {
   struct Way {
     Backing backing = 0;                              // the kernel's number of the backing file
     std::shared_ptr<const client::MappedObject> map;  // neither: plain
+    bool elsewhere = false;                           // not a handle of this node: of a new one
   };
   bool settled(NodeNumber node) const;
   Way decide(NodeNumber node, int file, std::uint64_t size);  // -1: there is no file
@@ -56,6 +60,7 @@ class Passthrough {
  private:
   struct Opened {
     std::uint32_t handles = 0;
+    bool left = false;  // an open was sent elsewhere
     Way way;
   };
   Backing give(int file);

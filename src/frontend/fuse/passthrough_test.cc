@@ -2,6 +2,7 @@
 #include <csignal>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "frontend/fuse/mount_fixture.h"
@@ -70,13 +71,13 @@ TEST_F(PassthroughTest, anObjectThatIsNotCompleteIsReadThroughUsUntilItIs) {
   {
     const Descriptor plain = openAt("partial");
     EXPECT_EQ(readAll(plain.get()).bytes, bytes_);
-    client_.setComplete("partial");
     const Descriptor beside = openAt("partial");  // of the same kind as the one that is open
     EXPECT_EQ(readAll(beside.get()).bytes, bytes_);
     EXPECT_EQ(passthroughs(), before);
     EXPECT_GT(reads(), 0U);
   }
   waitUntilClosed();
+  client_.setComplete("partial");
   const std::uint64_t so_far = reads();
   {
     const Descriptor complete = openAt("partial");
@@ -91,6 +92,35 @@ TEST_F(PassthroughTest, anObjectThatIsNotCompleteIsReadThroughUsUntilItIs) {
   waitUntilClosed();
   EXPECT_EQ(readAll(at("partial")).bytes, bytes_);
   EXPECT_EQ(passthroughs(), before + 2);
+}
+
+TEST_F(PassthroughTest, anObjectThatBecomesCompleteUnderPlainHandlesIsAnotherNodeFromThenOn) {
+  client_.put("partial", bytes_);
+  const std::uint64_t before = passthroughs();
+  const auto stales = [&] { return count("forebay_fuse_errors_total", {{"errno", "ESTALE"}}); };
+  const Descriptor plain = openAt("partial");
+  EXPECT_EQ(readAll(plain.get()).bytes, bytes_);
+  client_.setComplete("partial");
+  const std::uint64_t so_far = reads();
+  const Descriptor complete = openAt("partial"), other = openAt("partial");
+  ASSERT_TRUE(complete);
+  EXPECT_EQ(passthroughs(), before + 2);
+  EXPECT_EQ(stales(), 1U) << "for the first of them";
+  EXPECT_EQ(readAll(complete.get(), 65'537).bytes, bytes_);
+  EXPECT_EQ(readAll(other.get()).bytes, bytes_);
+  EXPECT_EQ(reads(), so_far);
+  struct stat one{}, two{};
+  ASSERT_EQ(::fstat(plain.get(), &one), 0);
+  ASSERT_EQ(::fstat(complete.get(), &two), 0);
+  EXPECT_EQ(one.st_ino, two.st_ino) << "one file for programs";
+  EXPECT_EQ(one.st_size, two.st_size);
+  // By no name, so that looking it up again can't lead elsewhere: it joins the plain handles.
+  const Descriptor again(::open(("/proc/self/fd/" + std::to_string(plain.get())).c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(again) << errno;
+  EXPECT_EQ(stales(), 1U);
+  EXPECT_EQ(passthroughs(), before + 2);
+  client_.loseBytes("partial", "v1");
+  EXPECT_EQ(readAll(complete.get()).bytes, bytes_);
 }
 
 TEST_F(PassthroughTest, opensWaitForTheirObjectsButNotWhereTheLastOnesReadLittle) {
@@ -251,10 +281,29 @@ TEST(Passthrough, aNodesHandlesAreOfOneKindAndItsNumberIsGivenBackWithTheLast) {
   EXPECT_EQ(channel.closed, 1);
   EXPECT_EQ(passthrough.decide(7, -1, kSize).map, nullptr);
   EXPECT_FALSE(passthrough.settled(7));
+  EXPECT_FALSE(passthrough.decide(7, -1, kSize).elsewhere) << "there is no file to go to";
+  const auto sent = passthrough.decide(7, file.get(), kSize);
+  EXPECT_TRUE(sent.elsewhere) << "cached handles are open";
   const auto beside = passthrough.decide(7, file.get(), kSize);
-  EXPECT_EQ(beside.backing, 0U) << "a cached handle is open";
+  EXPECT_FALSE(beside.elsewhere) << "once";
+  EXPECT_EQ(beside.backing, 0U);
   EXPECT_NE(beside.map, nullptr);
+  EXPECT_FALSE(passthrough.decide(7, file.get(), kSize).elsewhere) << "they are mapped now";
   EXPECT_EQ(channel.asked, 1);
+  // The one that went elsewhere is no handle of this node.
+  for (int i = 0; i < 4; ++i) passthrough.closed(7);
+  EXPECT_EQ(passthrough.decide(7, file.get(), kSize).backing, 3U);
+}
+
+TEST(Passthrough, sendsNobodyElsewhereWhereTheKernelTakesNoFile) {
+  RefusingChannel channel;
+  const Descriptor file = fileOf(kSize);
+  Passthrough passthrough(channel, false, 1);
+  passthrough.offered(true);
+  EXPECT_EQ(passthrough.decide(7, -1, kSize).map, nullptr);
+  const auto way = passthrough.decide(7, file.get(), kSize);
+  EXPECT_FALSE(way.elsewhere);
+  EXPECT_NE(way.map, nullptr);
 }
 
 // Without passthrough: users who aren't root, older kernels.

@@ -204,6 +204,14 @@ void Session::answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode
   const bool tracked = passthrough_.concerns(inode->size);
   Passthrough::Way way;
   if (tracked) way = passthrough_.decide(ticket.node, file, inode->size);
+  if (way.elsewhere) {
+    // The kernel looks the name up again, and opens the node that it then gets.
+    {
+      const std::lock_guard lock(nodes_mutex_);
+      nodes_.renew(ticket.node);
+    }
+    return refuse(ticket, ESTALE);
+  }
   if (way.backing != 0) {
     out.open_flags = kOpenPassthrough | FOPEN_NOFLUSH;  // no cached pages beside it
     backingIdOf(out) = static_cast<std::int32_t>(way.backing);
