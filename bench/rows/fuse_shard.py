@@ -1,0 +1,114 @@
+"""A shard that another node holds in RAM, through the mount, from open to its last byte: the open waits until the shard
+is complete on this node, and the kernel reads it by itself.
+
+Two nodes; the reader's owns next to nothing (its weight is a thousandth), so the shards are all on the other one. Each
+is read once, for each pass begins with nothing of it here. The limit moves the same bytes between two processes by raw
+TCP that checksums (into memory that it uses again), and then reads a native file of that size in a tmpfs once.
+"""
+
+import subprocess
+
+from harness import data
+from harness.cell import Cell, is_mounted
+from harness.origins import FakeOrigin
+from pairs import PAIRS, Pairs, best_of, gigabytes_per_second, grid, run_json, told, words
+
+MIB = 1 << 20
+SIZE = 128 * MIB
+WARM, IN_A_RUN = 3, 2  # shards; the first is read plain, because nobody knows yet how fast bytes come
+SPARE = 3  # of which the reader's node may own a chunk
+SHARDS = WARM + IN_A_RUN * PAIRS + SPARE
+MEMORY = "5GiB"  # the kernel may hold half of an arena
+
+
+def measure(bench):
+    origin = FakeOrigin(bench.running, bench.program("forebay_fake_origin"))
+    origin.add("bench", *((f"shard{i}", SIZE) for i in range(SHARDS)))
+    cell = Cell(bench.running, bench.program("forebay"), bench.directory / "cell", nodes=2, weights=[1000, 1],
+                mounts=[{"name": "bench", **origin.mount("azure", "bench")}], node={"memory": MEMORY}).start()
+    holder, reader = cell.nodes
+    holder.cli("load", "bench", seconds=200)
+    shards = Shards(bench, cell.mount("bench", node=1, options=["--open-wait", "1s"]), elsewhere(holder))
+    for _ in range(WARM):
+        shards.read(1)
+    names = ("forebay_served_bytes_total", "forebay_peer_bytes_total", "forebay_open_waits_late_total")
+    before = [reader.metric(name) for name in names]
+    from_origin = origin.stats()["get_bytes"]
+
+    limits = Limits(bench)
+    pairs = Pairs.measure(limits.run, lambda: shards.read(IN_A_RUN))
+
+    served, received, late = (reader.metric(name) - had for name, had in zip(names, before, strict=True))
+    assert served == 0, f"{served} bytes went through the mount's process ({late} opens waited in vain): no passthrough"
+    assert received == IN_A_RUN * PAIRS * SIZE, f"{received} bytes came from the other node"
+    assert origin.stats()["get_bytes"] == from_origin, "what is to be warm came from the origin"
+    shards.compare_last()
+    return pairs.row("fuse.shard", "GB/s", gigabytes_per_second, target=0.8,
+                     note=f"{SIZE // MIB} MiB in another node's RAM, open to last byte, {IN_A_RUN} one after the other; no "
+                          f"READ request reached user space; limit: raw TCP that checksums, {told(limits.best)}, then one "
+                          "read of a native tmpfs file")
+
+
+def elsewhere(holder):
+    """The shards of which the reader's node owns no chunk."""
+    names = []
+    for number in range(SHARDS):
+        (where,) = holder.json("where", f"bench/shard{number}")
+        if all([by["node"] for by in chunk["holders"]] == [holder.name] for chunk in where["chunks"]):
+            names.append(f"shard{number}")
+    return names
+
+
+class Shards:
+    def __init__(self, bench, mount, names):
+        self.program, self.mount, self.names, self.next = bench.program("forebay_limit_file_reads"), mount, names, 0
+
+    def read(self, count):
+        runs = []
+        for _ in range(count):
+            assert self.next < len(self.names), f"only {len(self.names)} shards are on the other node alone"
+            runs.append(run_json(self.program, *words({"path": self.mount / self.names[self.next], "how": "read"})))
+            self.next += 1
+        return together(runs)
+
+    def compare_last(self):
+        name = self.names[self.next - 1]
+        assert data.read_file(self.mount / name) == data.known_bytes("bench", name, 0, SIZE)
+
+
+class Limits:
+    def __init__(self, bench):
+        self.bulk, self.reads = bench.program("forebay_limit_raw_bulk"), bench.program("forebay_limit_file_reads")
+        self.file = native_file(bench)
+        self.best = best_of(grid(connections=[1, 2], receive=[128 << 10, 256 << 10, 1 << 20]),
+                            lambda options: self.move(options)["seconds"])
+
+    def move(self, options):
+        return run_json(self.bulk, *words({"memory": SIZE, "bytes": IN_A_RUN * SIZE, "checksum": True, **options}))
+
+    def run(self):
+        moved = self.move(self.best)
+        read = run_json(self.reads, *words({"path": self.file, "how": "read", "passes": IN_A_RUN}))
+        return {"bytes": moved["bytes"], "seconds": moved["seconds"] + read["seconds"]}
+
+
+def together(runs):
+    return {key: sum(run[key] for run in runs) for key in ("bytes", "seconds")}
+
+
+def native_file(bench):
+    directory = bench.directory / "native"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={2 * SIZE}", "native", directory], check=True)
+    bench.running.at_end(lambda: unmount(directory))
+    file = directory / "shard"
+    with file.open("wb") as to:
+        to.truncate(SIZE)  # its pages are chosen by its size
+        for at in range(0, SIZE, 8 * MIB):
+            to.write(data.known_bytes("bench", "native", at, 8 * MIB))
+    return file
+
+
+def unmount(directory):
+    if is_mounted(directory):
+        subprocess.run(["umount", directory], check=True)
