@@ -1,6 +1,7 @@
 #include "io/reactor.h"
 
 #include <cerrno>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -42,11 +43,10 @@ void Reactor::post(Task task) {
     if (!in_loop) others_posted_ = true;
   }
   if (in_loop) return;  // it is awake, and looks before it waits
-  if (is_aside_.load()) {
-    called_back_.store(true);
-    come_back_.notify_one();
-  }
-  if (!first) return;  // whoever made the queue non-empty has woken the loop
+  if (first) wake();    // who else made the queue non-empty has woken the loop
+}
+
+void Reactor::wake() {
   const std::uint64_t one = 1;
   while (write(wake_fd_, &one, sizeof one) < 0 && errno == EINTR) {
   }
@@ -166,15 +166,18 @@ void Reactor::stepAside() {
   aside_until_ = now() + kAside;
 }
 
-// A task that is posted while this thread goes aside is found by this look, or calls it back.
+// Who posts a task wakes it as ever, and so does a guest that leaves work behind.
 void Reactor::waitAside(std::unique_lock<std::mutex>& driving) {
-  called_back_.store(false);
   is_aside_.store(true);
   loop_thread_.store(std::thread::id{}, std::memory_order_relaxed);
-  if (!anyPosted()) {
-    // A call that comes between the look at `called_back_` and the wait is heard when kAside is over.
-    while (!called_back_.load() && !stopping_.load() && now() < aside_until_)
-      come_back_.wait_until(driving, aside_until_);
+  for (bool woken = false; !woken && !stopping_.load() && !anyPosted();) {
+    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(aside_until_ - now()).count();
+    if (left <= 0) break;
+    const timespec time{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
+    pollfd wake{.fd = wake_fd_, .events = POLLIN, .revents = 0};
+    driving.unlock();
+    woken = ppoll(&wake, 1, &time, nullptr) > 0;
+    driving.lock();
   }
   is_aside_.store(false);
   aside_ = false;
@@ -197,12 +200,10 @@ void Reactor::drive(const std::function<bool()>& done) {
 
 // What it touches last is the lock: the loop's own thread may end, and the loop with it, as soon as it has that.
 void Reactor::leave(bool all_done) {
-  if (all_done && !anyPosted()) {
+  if (all_done && !anyPosted())
     aside_until_ = now() + kAside;
-  } else {
-    called_back_.store(true);
-    come_back_.notify_one();
-  }
+  else
+    wake();
   loop_thread_.store(std::thread::id{}, std::memory_order_relaxed);
   driving_.unlock();
 }

@@ -19,7 +19,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -50,7 +49,7 @@ class Reactor {
   void post(Task task);  // from any thread; runs in the loop, in order
   bool inLoop() const { return loop_thread_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
 
-  static constexpr Duration kAside = 2ms;
+  static constexpr Duration kAside = 10ms;
   void stepAside();
   bool enter();
   void drive(const std::function<bool()>& done);
@@ -80,6 +79,7 @@ class Reactor {
   void round();
   void waitAside(std::unique_lock<std::mutex>& driving);
   bool anyPosted();
+  void wake();
   void runTimers();
   bool runPosted(bool as_guest);  // false: a guest found tasks of others, and ran none
 
@@ -100,8 +100,6 @@ class Reactor {
   bool aside_ = false;     // stepAside() was called
   TimePoint aside_until_;  // under driving_
   std::atomic<bool> is_aside_{false};
-  std::atomic<bool> called_back_{false};
-  std::condition_variable come_back_;
 };
 
 }  // namespace forebay::io
