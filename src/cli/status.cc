@@ -120,10 +120,26 @@ std::string manifests(const StatusReply& reply) {
   return lines;
 }
 
+// How the machine's mounts read what is complete on its node.
+std::string wholeObjects(const NodeStatus& node) {
+  std::string lines;
+  for (const MountStatus& mount : node.mounts()) {
+    if (mount.whole_objects().empty()) continue;
+    const std::string_view how = mount.whole_objects() == "passthrough" ? "by the kernel itself (passthrough)"
+                                 : mount.whole_objects() == "mapped"    ? "through the mount's process, from a mapping"
+                                                                        : "through the mount's process";
+    lines += fmt::format("{}: mounts of {} read whole objects {}", node.name(), printable(mount.name()), how);
+    if (!mount.whole_objects_why().empty()) lines += ": " + printable(mount.whole_objects_why());
+    lines += "\n";
+  }
+  return lines;
+}
+
 void notes(Terminal& terminal, const StatusReply& reply) {
   std::string lines = manifests(reply);
   for (const NodeStatus& node : reply.nodes()) {
     for (const std::string& note : node.notes()) lines += fmt::format("{}: {}\n", node.name(), printable(note));
+    lines += wholeObjects(node);
     if (node.bad_frames() != 0) {
       lines += fmt::format("{}: {} malformed frames: something else than Forebay speaks to it\n", node.name(),
                            humanCount(node.bad_frames()));

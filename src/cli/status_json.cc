@@ -22,6 +22,8 @@ void mountJson(JsonWriter& json, const wire::pb::MountStatus& mount) {
   json.field("origin_bytes", mount.origin_bytes()).field("origin_gets", mount.origin_gets());
   json.field("origin_heads", mount.origin_heads()).field("origin_lists", mount.origin_lists());
   json.field("origin_retries", mount.origin_retries()).field("origin_errors", mount.origin_errors());
+  if (!mount.whole_objects().empty())
+    json.field("whole_objects", mount.whole_objects()).field("whole_objects_why", mount.whole_objects_why());
   json.field("hidden_names", mount.hidden_names()).field("peer_bytes", mount.peer_bytes());
   json.field("direct_bytes", mount.direct_bytes());
   if (!mount.manifest_digest().empty())

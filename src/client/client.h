@@ -58,6 +58,13 @@ struct Where {
   std::vector<std::string> unreachable;
 };
 
+// What a mount says with Client::region.
+struct RegionWish {
+  Duration wait{0};   // for the object to be complete
+  std::string reads;  // how it reads complete objects, "passthrough" or "mapped", and why: for `forebay status`
+  std::string why;
+};
+
 template <class T>
 using Callback = std::move_only_function<void(Result<T>)>;
 
@@ -81,9 +88,10 @@ class Client {
 
   // A file whose content is that version, whole and verified, for reading and mapping. It stays what it is for as long
   // as it is open, whatever the node does. NotFound: the node doesn't have all of it in one place now; Busy: it has
-  // given away as much as it may; Unsupported: it never will. What the node can have complete within `wait`, as far as
-  // it knows, it completes first.
-  virtual void region(const core::Plan& plan, Duration wait, TimePoint deadline, Callback<io::Descriptor> done) = 0;
+  // given away as much as it may; Unsupported: it never will. What the node can have complete within `wish.wait`, as
+  // far as it knows, it completes first.
+  virtual void region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
+                      Callback<io::Descriptor> done) = 0;
 
   // Who owns and who holds the chunks of an object.
   virtual void where(std::string path, TimePoint deadline, Callback<Where> done) = 0;

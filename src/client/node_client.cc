@@ -217,11 +217,12 @@ void NodeClient::load(std::span<const core::Plan> plans, const LoadTarget& targe
 }
 
 void NodeClient::region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) {
-  region(plan, Duration{0}, deadline, std::move(done));
+  region(plan, RegionWish{}, deadline, std::move(done));
 }
 
-void NodeClient::region(const core::Plan& plan, Duration wait, TimePoint deadline, Callback<io::Descriptor> done) {
-  askRegion(*connection_, plan, wait, deadline, std::move(done));
+void NodeClient::region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
+                        Callback<io::Descriptor> done) {
+  askRegion(*connection_, plan, wish, deadline, std::move(done));
 }
 
 void NodeClient::where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done) {
@@ -302,8 +303,9 @@ class MountClient : public Client {
             Callback<std::size_t> done) override {
     node_->read(plan, offset, into, deadline, std::move(done));
   }
-  void region(const core::Plan& plan, Duration wait, TimePoint deadline, Callback<io::Descriptor> done) override {
-    node_->region(plan, wait, deadline, std::move(done));
+  void region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
+              Callback<io::Descriptor> done) override {
+    node_->region(plan, wish, deadline, std::move(done));
   }
   void where(std::string path, TimePoint deadline, Callback<Where> done) override {
     node_->where(mount_, std::move(path), deadline, std::move(done));

@@ -73,7 +73,7 @@ class NodeClient : public CellReader {
             Callback<wire::pb::LoadReply> done);
   void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) override;
   // See Client::region.
-  void region(const core::Plan& plan, Duration wait, TimePoint deadline, Callback<io::Descriptor> done);
+  void region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline, Callback<io::Descriptor> done);
   void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
   void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);
   // What is known of names, and what is held of objects, at and below each path of a mount ("": all of it) goes, on

@@ -13,11 +13,13 @@ constexpr Duration kAnswer = 2s;  // the next read asks again
 
 class RegionQuestion : public NodeOperation {
  public:
-  RegionQuestion(NodeConnection& connection, const core::Plan& plan, Duration wait, TimePoint deadline,
+  RegionQuestion(NodeConnection& connection, const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
                  Callback<io::Descriptor> done)
       : NodeOperation(connection, deadline, 0), bytes_(plan.size), done_(std::move(done)) {
     *message_.mutable_plan() = wire::toMessage(plan);
-    message_.set_wait_us(static_cast<std::uint32_t>(std::clamp<std::int64_t>(toUs(wait), 0, UINT32_MAX)));
+    message_.set_wait_us(static_cast<std::uint32_t>(std::clamp<std::int64_t>(toUs(wish.wait), 0, UINT32_MAX)));
+    message_.set_reads(wish.reads);
+    message_.set_why(wish.why);
   }
 
  private:
@@ -44,9 +46,9 @@ class RegionQuestion : public NodeOperation {
 
 }  // namespace
 
-void askRegion(NodeConnection& connection, const core::Plan& plan, Duration wait, TimePoint deadline,
+void askRegion(NodeConnection& connection, const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
                Callback<io::Descriptor> done) {
-  connection.run(std::make_shared<RegionQuestion>(connection, plan, wait, deadline, std::move(done)));
+  connection.run(std::make_shared<RegionQuestion>(connection, plan, wish, deadline, std::move(done)));
 }
 
 std::optional<std::uint64_t> SharedMemory::read(const core::Plan& plan, std::uint64_t offset, std::uint64_t length,
@@ -70,7 +72,7 @@ std::optional<std::uint64_t> SharedMemory::read(const core::Plan& plan, std::uin
 
 void SharedMemory::wasRead(const core::Plan& plan) {
   if (plan.size < SharedObjects::kLeast || !objects_.wants(io::Reactor::now(), plan)) return;
-  askRegion(connection_, plan, Duration{0}, io::Reactor::now() + kAnswer,
+  askRegion(connection_, plan, RegionWish{}, io::Reactor::now() + kAnswer,
             [self = shared_from_this(), plan](const Result<io::Descriptor>& file) {
               self->objects_.answered(io::Reactor::now(), plan, file);
               self->sweepLater();

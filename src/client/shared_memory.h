@@ -14,7 +14,7 @@
 namespace forebay::client {
 
 // Asks once for a whole object as a file: nobody waits for one where a node is too busy to say. See Client::region.
-void askRegion(NodeConnection& connection, const core::Plan& plan, Duration wait, TimePoint deadline,
+void askRegion(NodeConnection& connection, const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
                Callback<io::Descriptor> done);
 
 class SharedMemory : public std::enable_shared_from_this<SharedMemory> {

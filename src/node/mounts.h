@@ -63,9 +63,10 @@ struct Mount {
   std::unique_ptr<origin::OriginMetrics> origin_metrics;
   std::unique_ptr<MountMetrics> metrics;
   std::unique_ptr<origin::Origin> origin;
-  std::shared_ptr<const Manifest> manifest;  // of a frozen mount: its names; null for others
-  std::optional<Error> refusal;              // why nothing is said about its names; of a frozen mount
-  bool said_hidden = false;                  // hidden names are logged once
+  std::shared_ptr<const Manifest> manifest;      // of a frozen mount: its names; null for others
+  std::optional<Error> refusal;                  // why nothing is said about its names; of a frozen mount
+  std::string whole_objects, whole_objects_why;  // MountStatus has them
+  bool said_hidden = false;                      // hidden names are logged once
   bool offered = true;  // false: its origin hasn't answered yet, and if it doesn't, the mount goes again
 
   // Where its bytes live for good, also where its names come from a manifest: to list what is there now.

@@ -175,6 +175,7 @@ Status Requests::region(const io::Request& request, Bytes body, io::Reply& reply
   const auto checked = plans_.check(wire::ReadObject::of(asked), deps_.mounts);
   const SharedPlan& plan = checked.plan;
   if (plan == nullptr) return fail(Code::PermissionDenied, "no such mount, or not a plan of it");
+  if (!message.reads().empty()) noteReads(*checked.mount, message);
   const Duration within = std::min<Duration>(std::chrono::microseconds(message.wait_us()), kMostWait);
   const Status given = answerRegion(*plan, reply);
   if (given || given.error().code != Code::NotFound || within == Duration{0}) return given;
@@ -188,6 +189,14 @@ Status Requests::region(const io::Request& request, Bytes body, io::Reply& reply
     (void)reply.fail(complete.error());
   });
   return {};
+}
+
+// How a mount reads whole objects: the last one that opened any is what `status` says.
+void Requests::noteReads(Mount& mount, const wire::pb::RegionRequest& message) const {
+  constexpr std::size_t kMostText = 200;
+  const bool none = !deps_.arena.hasRegions();
+  mount.whole_objects = none ? "plain" : message.reads() == "passthrough" ? "passthrough" : "mapped";
+  mount.whole_objects_why = none ? deps_.arena.note() : message.why().substr(0, kMostText);
 }
 
 Status Requests::answerRegion(const core::Plan& plan, io::Reply& reply) {

@@ -66,6 +66,7 @@ class Requests : public io::RequestHandler {
   Status status(const io::Request& request, Bytes body, io::Reply& reply);
   Status addMount(const io::Request& request, Bytes body, io::Reply& reply);
   Status region(const io::Request& request, Bytes body, io::Reply& reply);
+  void noteReads(Mount& mount, const wire::pb::RegionRequest& message) const;
   Status answerRegion(const core::Plan& plan, io::Reply& reply);
   Result<Mount*> mountOf(const std::string& name);
 

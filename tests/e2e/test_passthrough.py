@@ -62,6 +62,20 @@ def test_a_complete_object_is_read_without_a_byte_from_the_node(warm):
     assert warm.node.metric("forebay_arena_exported_bytes") >= SIZE
 
 
+def test_status_says_how_whole_objects_are_read(warm):
+    def said(node):
+        return node.json("status")["nodes"][0]["mounts"][0].get("whole_objects")
+
+    assert said(warm.node) is None, "nobody has opened one"
+    os.close(warm.open())
+    assert said(warm.node) == "passthrough"
+    assert b"mounts of data read whole objects by the kernel itself (passthrough)" in warm.node.cli("status").stdout
+    mapped = warm.node.mount("data", warm.mount.directory.with_name("mapped"), "--no-passthrough")
+    os.close(os.open(mapped / "o", os.O_RDONLY))
+    assert said(warm.node) == "mapped"
+    assert b"from a mapping: the mount was told not to" in warm.node.cli("status").stdout
+
+
 def test_nobody_changes_the_arena_through_a_handle(warm):
     fd = warm.open()
     for path in (warm.mount / "o", f"/proc/self/fd/{fd}"):

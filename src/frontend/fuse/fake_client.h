@@ -114,6 +114,7 @@ class FakeClient final : public client::Client {
     std::size_t largest_read = 0;
     std::uint64_t regions = 0;
     Duration last_wait{0};  // that a region was asked for with
+    std::string last_reads;
   };
   Counts counts() const {
     const std::lock_guard lock(mutex_);
@@ -149,11 +150,12 @@ class FakeClient final : public client::Client {
          [this, path = plan.path, version = plan.version, offset, into, done = std::move(done)](
              bool cancelled) mutable { done(cancelled ? cancelledError() : doRead(path, version, offset, into)); });
   }
-  void region(const core::Plan& plan, Duration wait, TimePoint deadline,
+  void region(const core::Plan& plan, const client::RegionWish& wish, TimePoint deadline,
               client::Callback<io::Descriptor> done) override {
     const std::lock_guard lock(mutex_);
     ++counts_.regions;
-    counts_.last_wait = wait;
+    counts_.last_wait = wish.wait;
+    counts_.last_reads = wish.reads;
     post(deadline, [this, path = plan.path, version = plan.version, done = std::move(done)](bool cancelled) mutable {
       done(cancelled ? cancelledError() : doRegion(path, version));
     });

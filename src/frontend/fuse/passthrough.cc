@@ -2,12 +2,24 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fmt/format.h>
 #include <utility>
 
 #include "base/log.h"
 #include "frontend/fuse/session.h"
 
 namespace forebay::fuse {
+
+void Passthrough::offered(bool by_kernel) {
+  const std::lock_guard lock(mutex_);
+  on_.store(by_kernel && wanted_);
+  why_off_ = wanted_ ? "the kernel offers no FUSE passthrough (Linux 6.9 does)" : "the mount was told not to";
+}
+
+std::string Passthrough::whyOff() const {
+  const std::lock_guard lock(mutex_);
+  return why_off_;
+}
 
 bool Passthrough::settled(NodeNumber node) const {
   const std::lock_guard lock(mutex_);
@@ -44,10 +56,11 @@ Passthrough::Backing Passthrough::give(int file) {
   if (id > 0) return static_cast<Backing>(id);
   const int error = id == 0 ? EINVAL : -id;
   const bool for_good = error != ENOMEM && error != ENOSPC && error != EMFILE && error != ENFILE && error != EINTR;
-  if (for_good && on_.exchange(false))
-    log::info("fuse",
-              "the kernel doesn't read complete objects by itself ({}{}): their reads come through this process",
-              ::strerrordesc_np(error), error == EPERM ? ": it needs CAP_SYS_ADMIN" : "");
+  if (for_good && on_.exchange(false)) {
+    why_off_ = fmt::format("{}{}", ::strerrordesc_np(error), error == EPERM ? ": it needs CAP_SYS_ADMIN" : "");
+    log::info("fuse", "the kernel doesn't read complete objects by itself ({}): their reads come through this process",
+              why_off_);
+  }
   return 0;
 }
 

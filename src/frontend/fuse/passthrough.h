@@ -25,6 +25,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 
 #include "client/mapped_object.h"
@@ -40,8 +41,9 @@ class Passthrough {
   Passthrough(Channel& channel, bool by_kernel, std::uint64_t least)
       : channel_(channel), least_(least), wanted_(by_kernel) {}
 
-  // The kernel has agreed to it (INIT).
-  void offered(bool by_kernel) { on_.store(by_kernel && wanted_); }
+  // The kernel has agreed to it (INIT), or not.
+  void offered(bool by_kernel);
+  std::string whyOff() const;  // where it isn't on()
   bool wanted() const { return wanted_; }
   // Whether opens of an object of that size go through decide(): all of a node's do, or none.
   bool concerns(std::uint64_t size) const { return size >= least_; }
@@ -70,6 +72,7 @@ class Passthrough {
   const bool wanted_;
   std::atomic<bool> on_{false};
   mutable std::mutex mutex_;
+  std::string why_off_ = "the kernel hasn't been asked";
   std::unordered_map<NodeNumber, Opened> opened_;
 };
 

@@ -255,6 +255,7 @@ TEST(Passthrough, isGivenUpWhereTheKernelRefusesForGoodAndObjectsAreMappedInstea
   EXPECT_EQ(way.backing, 0U);
   EXPECT_NE(way.map, nullptr);
   EXPECT_FALSE(passthrough.on());
+  EXPECT_EQ(passthrough.whyOff(), "Operation not permitted: it needs CAP_SYS_ADMIN");
   EXPECT_NE(passthrough.decide(9, file.get(), kSize).map, nullptr);
   EXPECT_EQ(channel.asked, 2);
   for (const NodeNumber node : {7U, 8U, 9U}) passthrough.closed(node);

@@ -119,7 +119,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void openDirectory(const Ticket& ticket, std::shared_ptr<const Inode> inode);
   void regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& inode);
   void regionFor(Operation& op, const std::shared_ptr<const Inode>& inode, const Result<io::Descriptor>& file);
-  Duration waitFor(const Inode& inode) const;
+  client::RegionWish wishFor(const Inode& inode) const;
   void noteUse(const File& file);
   void answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, int file);
   void walk(Operation& op, ReadDir read);

@@ -132,17 +132,21 @@ void Session::regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& 
   if (passthrough_.concerns(inode->size) && !passthrough_.settled(op.ticket.node))
     called = whileRunning([&] {
       asked = true;
-      client_.region(*inode->plan, waitFor(*inode), op.deadline,
+      client_.region(*inode->plan, wishFor(*inode), op.deadline,
                      [this, &op, inode](const Result<io::Descriptor>& file) { regionFor(op, inode, file); });
     });
   if (!called) return abandon(op);
   if (!asked) regionFor(op, inode, fail(Code::NotFound, "not asked for"));
 }
 
-Duration Session::waitFor(const Inode& inode) const {
-  if (!passthrough_.on()) return Duration{0};
+client::RegionWish Session::wishFor(const Inode& inode) const {
+  if (!passthrough_.on()) return {.reads = "mapped", .why = passthrough_.whyOff()};
   const std::lock_guard lock(use_mutex_);
-  return use_.readsWhole(hash64(parentOf(inode.path))) ? options_.open_wait : Duration{0};
+  const bool waits = use_.readsWhole(hash64(parentOf(inode.path)));
+  // An operation that passes its deadline is an error: waiting must never be why.
+  return {.wait = waits ? std::min(options_.open_wait, options_.deadline / 4) : Duration{0},
+          .reads = "passthrough",
+          .why = {}};
 }
 
 // What the kernel reads by itself isn't seen, and what is too small for it isn't waited for.

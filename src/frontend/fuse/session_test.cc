@@ -291,7 +291,7 @@ class OneReadClient final : public client::Client {
     length = into.size();
     kept = std::move(done);
   }
-  void region(const core::Plan&, Duration, TimePoint, client::Callback<io::Descriptor>) override {}
+  void region(const core::Plan&, const client::RegionWish&, TimePoint, client::Callback<io::Descriptor>) override {}
   void where(std::string, TimePoint, client::Callback<client::Where>) override {}
 
   std::size_t length = 0;
