@@ -1,7 +1,7 @@
 """broadcast.origin: a model brought onto every node costs the origin its bytes once.
 
 `forebay load --copies all` of one object of 1 GiB onto 8 nodes; then every node must hold all of it, and send a piece
-of it from what it has.
+of it from what it has. How soon a silent node is given up is not what this measures.
 """
 
 from harness import data
@@ -10,6 +10,7 @@ from harness.origins import FakeOrigin
 
 NODES, SIZE, CHUNK = 8, 1 << 30, 8 << 20
 MEMORY = "1920MiB"
+SILENCE = "10s"  # eight nodes on a few cores keep each other from running for seconds: none of them is dead
 LEAST_RATIO = 0.999
 
 
@@ -17,7 +18,7 @@ def measure(bench):
     origin = FakeOrigin(bench.running, bench.program("forebay_fake_origin"))
     origin.add("bench", ("model", SIZE))
     cell = Cell(bench.running, bench.program("forebay"), bench.directory / "cell", nodes=NODES,
-                mounts=[{"name": "bench", **origin.mount("azure", "bench")}], node={"memory": MEMORY}).start()
+                mounts=[{"name": "bench", **origin.mount("azure", "bench")}], node={"memory": MEMORY, "peer_silence": SILENCE}).start()
     origin.reset_stats()
     seconds = load_on_all(cell, 0)
     got = origin.stats()["get_bytes"]
@@ -30,7 +31,7 @@ def measure(bench):
     return {
         "name": "broadcast.origin", "value": got / SIZE, "unit": "origin bytes / distinct bytes", "limit": 1.0,
         "ratio": SIZE / got, "least_ratio": LEAST_RATIO,
-        "note": f"forebay load --copies all: 1 GiB onto {NODES} nodes on loopback in {seconds:.1f} s, all held by each",
+        "note": f"forebay load --copies all: 1 GiB onto {NODES} nodes on loopback in {seconds:.1f} s, all held by each; peer_silence {SILENCE}",
     }
 
 
