@@ -24,15 +24,21 @@ class ChunkService::Fetch {
     inflow_ = inflow;
     inflow_->began(io::Reactor::now());
   }
-  virtual ~Fetch() {
-    if (inflow_ != nullptr) inflow_->ended(io::Reactor::now());
-  }
+  virtual ~Fetch() { over(); }
 
   const core::Plan& plan() const { return *chunk_.plan; }
   // The service goes away; an origin's call may keep this object until later, but not its place in the arena.
-  void letGo() { place_.abandon(); }
+  void letGo() {
+    over();
+    place_.abandon();
+  }
 
  protected:
+  // Nothing comes any more. In the loop: whoever keeps this object later may be another thread.
+  void over() {
+    if (const auto inflow = std::exchange(inflow_, nullptr)) inflow->ended(io::Reactor::now());
+  }
+
   // Granules from the place's start that have arrived with these checksums.
   void commit(std::span<const std::uint32_t> crcs) {
     if (place_.committedGranules() == 0) service_.traces_[id_].first_byte = io::Reactor::now();
@@ -97,6 +103,7 @@ class ChunkService::OriginFetch : public Fetch, public origin::ByteSink {
 
  private:
   void done(Status status) {
+    over();
     ChunkService& service = service_;
     const auto id = id_;
     std::optional<Error> error;
