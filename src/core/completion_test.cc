@@ -56,7 +56,7 @@ TEST(Inflow, countsAStallThatGoesOn) {
 }
 
 TEST(Inflow, afterALongTimeNewBytesSoonOutweighTheOld) {
-  const auto afterPause = [](Duration pause) {
+  const auto after_pause = [](Duration pause) {
     Inflow inflow;
     TimePoint now = kStart;
     inflow.began(now);
@@ -66,7 +66,7 @@ TEST(Inflow, afterALongTimeNewBytesSoonOutweighTheOld) {
     for (int i = 0; i < 40; ++i) inflow.came(now += 1ms, kMiB);
     return inflow.timeFor(now, 100 * kMiB);
   };
-  EXPECT_LT(afterPause(60s), afterPause(1s));
+  EXPECT_LT(after_pause(60s), after_pause(1s));
 }
 
 TEST(Inflow, staysInItsBoundsWithHugeObjects) {

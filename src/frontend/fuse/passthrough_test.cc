@@ -126,7 +126,7 @@ TEST_F(PassthroughTest, anObjectThatBecomesCompleteUnderPlainHandlesIsAnotherNod
 TEST_F(PassthroughTest, opensWaitForTheirObjectsButNotWhereTheLastOnesReadLittle) {
   for (int i = 0; i < 12; ++i) client_.put("d/o" + std::to_string(i), bytes_);
   client_.put("e/o", bytes_);
-  const auto readSome = [&](int i, std::size_t length) {
+  const auto read_some = [&](int i, std::size_t length) {
     const Descriptor fd = openAt("d/o" + std::to_string(i));
     std::vector<char> some(length);
     EXPECT_EQ(::pread(fd.get(), some.data(), length, 0), static_cast<ssize_t>(length));
@@ -134,12 +134,12 @@ TEST_F(PassthroughTest, opensWaitForTheirObjectsButNotWhereTheLastOnesReadLittle
   };
   waitUntilClosed();
   for (int i = 0; i < 4; ++i) {
-    EXPECT_EQ(readSome(i, 4096), 100ms) << i;
+    EXPECT_EQ(read_some(i, 4096), 100ms) << i;
     waitUntilClosed();
   }
-  EXPECT_EQ(readSome(4, 4096), 0ms);
+  EXPECT_EQ(read_some(4, 4096), 0ms);
   client_.setComplete("d/o5");
-  EXPECT_EQ(readSome(5, 4096), 0ms);
+  EXPECT_EQ(read_some(5, 4096), 0ms);
   EXPECT_EQ(passthroughs(), 2U) << "what is complete needs no waiting";
   {
     const Descriptor elsewhere = openAt("e/o");
@@ -147,10 +147,10 @@ TEST_F(PassthroughTest, opensWaitForTheirObjectsButNotWhereTheLastOnesReadLittle
   EXPECT_EQ(client_.counts().last_wait, 100ms);
   waitUntilClosed();
   for (int i = 6; i < 11; ++i) {
-    readSome(i, kSize);
+    read_some(i, kSize);
     waitUntilClosed();
   }
-  EXPECT_EQ(readSome(11, 4096), 100ms) << "five of the last eight read all";
+  EXPECT_EQ(read_some(11, 4096), 100ms) << "five of the last eight read all";
 }
 
 TEST_F(PassthroughTest, aNewVersionIsAnotherFileAndTheOldOneStaysOpen) {
