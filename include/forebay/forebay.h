@@ -205,9 +205,10 @@ FOREBAY_API forebay_code forebay_read(forebay_object* object, uint64_t offset, v
 
 /* All of an object as this machine's node holds it, for reading: `base` to `base` + forebay_object_bytes. Nothing is
  * copied, and the bytes stay what they are until forebay_unmap, whatever becomes of object, client and node; a forked
- * child has them too. Their memory is the node's: it has less for others while this lasts. FOREBAY_NOT_FOUND: the node
- * doesn't have all of it in one place now (read or prefetch it); FOREBAY_BUSY: the node has given away as much as it
- * may; FOREBAY_UNSUPPORTED: a direct client, a node of another machine. Objects of less than 2 MiB are never found. */
+ * child has them too. Their memory is the node's: it has less for others while this lasts. What the node lacks it
+ * fetches first, within the call's timeout. FOREBAY_NOT_FOUND: the node couldn't have all of it in one place in that
+ * time; FOREBAY_GONE: the version has left the origin; FOREBAY_BUSY: it has given away as much as it may;
+ * FOREBAY_UNSUPPORTED: a direct client, a node of another machine, an object of less than 2 MiB. */
 typedef struct forebay_mapping forebay_mapping;
 FOREBAY_API forebay_code forebay_map(forebay_object* object, forebay_mapping** mapping, const void** base,
                                      forebay_call* call, forebay_error* error);

@@ -425,8 +425,8 @@ class Object {
   Result<CallId> read(std::uint64_t offset, Buffer into, Handler&& handler, CallOptions options = {}) const {
     return detail::start(Read{handle_.get(), offset, into}, std::forward<Handler>(handler), options);
   }
-  // NotFound: the node doesn't have all of it in one place now; Busy: it has given away as much as it may; Unsupported:
-  // there is no node of this machine (forebay_map).
+  // NotFound: the node couldn't have all of it in one place in time; Busy: it has given away as much as it may;
+  // Unsupported: there is no node of this machine, or the object is small (forebay_map).
   Result<Mapping> map(CallOptions options = {}) const { return detail::waitFor(Map{handle_.get()}, options); }
   forebay_object* handle() const { return handle_.get(); }
 

@@ -91,9 +91,9 @@ class File(io.RawIOBase):
 
         They stay what they are for as long as the view or anything made of it lives (numpy.frombuffer, torch.frombuffer),
         also after close() and in a forked child; their memory is the node's, which has less for others meanwhile.
-        Raises NotFoundError where the node doesn't have all of it in one place now (prefetch it; never for objects of
-        less than 2 MiB), ForebayError with the code "Busy" where it has given away as much as it may, "Unsupported" where
-        there is no node of this machine.
+        What the node lacks it fetches first, within the client's timeout. Raises NotFoundError where it couldn't have all
+        of it in one place in that time, ForebayError with the code "Busy" where it has given away as much as it may,
+        "Unsupported" where there is no node of this machine, or the object has less than 2 MiB.
         """
         self._check_open()
         return memoryview(self._native.map())

@@ -75,7 +75,8 @@ class CellReader {
     return std::nullopt;
   }
   // See Client::region.
-  virtual void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) = 0;
+  virtual void region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
+                      Callback<io::Descriptor> done) = 0;
 
   // What the calls run on: for a thread that waits for one.
   virtual OperationLoop& loop() = 0;

@@ -93,7 +93,7 @@ void DirectClient::readBatch(std::vector<BatchItem> items, bool warm_only, TimeP
       }));
 }
 
-void DirectClient::region(const core::Plan&, TimePoint, Callback<io::Descriptor> done) {
+void DirectClient::region(const core::Plan&, const RegionWish&, TimePoint, Callback<io::Descriptor> done) {
   cell_->post([done = std::move(done)]() mutable {
     done(fail(Code::Unsupported, "an object is mapped from a node of this machine: connect to one"));
   });

@@ -30,7 +30,8 @@ class DirectClient : public CellReader {
   void readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
                  std::move_only_function<void(BatchResults)> done, CallId call) override;
   // Unsupported: there is no node of this machine.
-  void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) override;
+  void region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
+              Callback<io::Descriptor> done) override;
   OperationLoop& loop() override;
   void post(std::move_only_function<void()> task) override;
   void cancel(CallId call) override;

@@ -216,10 +216,6 @@ void NodeClient::load(std::span<const core::Plan> plans, const LoadTarget& targe
       });
 }
 
-void NodeClient::region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) {
-  region(plan, RegionWish{}, deadline, std::move(done));
-}
-
 void NodeClient::region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
                         Callback<io::Descriptor> done) {
   askRegion(*connection_, plan, wish, deadline, std::move(done));

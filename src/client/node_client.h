@@ -71,9 +71,8 @@ class NodeClient : public CellReader {
   // seconds how far it is. Repeat it with those that aren't over; nodes drop what nobody asks about for 10 s.
   void load(std::span<const core::Plan> plans, const LoadTarget& target, TimePoint deadline,
             Callback<wire::pb::LoadReply> done);
-  void region(const core::Plan& plan, TimePoint deadline, Callback<io::Descriptor> done) override;
-  // See Client::region.
-  void region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline, Callback<io::Descriptor> done);
+  void region(const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
+              Callback<io::Descriptor> done) override;
   void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
   void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);
   // What is known of names, and what is held of objects, at and below each path of a mount ("": all of it) goes, on

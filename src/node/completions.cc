@@ -24,12 +24,12 @@ class Completions::ChunkWait : public Waiter {
   void named(core::WaiterId id) { id_ = id; }
 
   void ready(std::uint32_t upto) override {
-    if (upto >= length_) finish(true);
+    if (upto >= length_) finish({});
   }
-  void refused(core::Refusal, const Error&) override { finish(false); }
+  void refused(core::Refusal, const Error& why) override { finish(std::unexpected(why)); }
 
  private:
-  void finish(bool here) {
+  void finish(const Status& here) {
     Completions& completions = completions_;
     const auto self = completions.running_.extract(id_);  // lives until the end of this call
     completions.ended(*job_, chunk_, missing_, here);
@@ -99,7 +99,7 @@ void Completions::bring(const SharedPlan& plan, Duration within, Done done) {
   wait->timer = deps_.reactor.after(within, [job, wait] {
     Done late = std::move(wait->done);
     job->waits.erase(wait);
-    late();
+    late({});
   });
   if (timer_ == 0)
     timer_ = deps_.reactor.after(0ms, [this] {
@@ -123,7 +123,7 @@ void Completions::begin(const std::shared_ptr<Job>& job, std::uint32_t chunk) {
   const core::Plan& plan = *job->plan;
   const std::uint64_t missing = missingOf(plan, chunk);
   ++job->running;
-  if (missing == 0) return ended(*job, chunk, 0, true);
+  if (missing == 0) return ended(*job, chunk, 0, {});
   // What is here already mustn't leave as what passes through while the rest comes.
   deps_.arena.keep(io::Reactor::now(), plan.key, chunk, !owns(plan, chunk));
   auto wait = std::make_unique<ChunkWait>(*this, job, chunk, missing);
@@ -134,7 +134,7 @@ void Completions::begin(const std::shared_ptr<Job>& job, std::uint32_t chunk) {
   running_.emplace(id, std::move(wait));
 }
 
-void Completions::ended(Job& job, std::uint32_t chunk, std::uint64_t brought, bool here) {
+void Completions::ended(Job& job, std::uint32_t chunk, std::uint64_t brought, const Status& here) {
   const core::Plan& plan = *job.plan;
   const bool mine = owns(plan, chunk);
   --job.running;
@@ -142,8 +142,8 @@ void Completions::ended(Job& job, std::uint32_t chunk, std::uint64_t brought, bo
   left -= std::min(left, brought);  // the map may have changed meanwhile
   if (here)
     deps_.arena.keep(io::Reactor::now(), plan.key, chunk, !mine);
-  else
-    job.failed = true;
+  else if (!job.failed)
+    job.failed = here.error();
   if (brought != 0) pump();
 }
 
@@ -152,6 +152,8 @@ void Completions::endJobs() {
   for (auto at = jobs_.begin(); at != jobs_.end();) {
     Job& job = **at;
     const bool over = job.running == 0 && (job.failed || job.next == job.plan->chunks());
+    if (job.failed)
+      for (Wait& wait : job.waits) wait.brought = std::unexpected(*job.failed);
     if (over || job.failed) waits.splice(waits.end(), job.waits);
     if (!over) {
       ++at;
@@ -167,7 +169,7 @@ void Completions::endJobs() {
 void Completions::tell(io::Reactor& reactor, std::list<Wait> waits) {
   for (Wait& wait : waits) {
     reactor.cancel(wait.timer);
-    wait.done();
+    wait.done(wait.brought);
   }
 }
 

@@ -1,7 +1,7 @@
 // Completes objects on this node for opens that wait for it, so that they are read by the kernel itself
 // (Arena::exportObject): for a short time, and only where it will probably do (core/completion.h).
 //
-//   if (completions.worth(*plan, 100ms)) completions.bring(plan, 100ms, [] { it is complete, or it isn't in time });
+//   if (completions.worth(*plan, 100ms)) completions.bring(plan, 100ms, [](const Status&) { look again });
 //
 // What is missing is fetched as anybody's reads are, once for all who want it, and kept, together with what is here
 // already as a transit copy: as a copy that leaves before what this node owns, where another node owns it. When the
@@ -15,6 +15,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "node/chunks.h"
 
@@ -32,7 +33,7 @@ class Completions {
     store::Arena& arena;
     ChunkService& chunks;
   };
-  using Done = std::move_only_function<void()>;
+  using Done = std::move_only_function<void(const Status&)>;
 
   explicit Completions(Deps deps);
   ~Completions();
@@ -41,7 +42,7 @@ class Completions {
 
   // Whether all that is missing should be here within that time, after what other opens wait for.
   bool worth(const core::Plan& plan, Duration within) const;
-  // `done`: all is here, or it failed, or the time is over. Never inside the call.
+  // `done`: all is here, or the time is over, or a fetch failed: why. Never inside the call.
   void bring(const SharedPlan& plan, Duration within, Done done);
 
   std::size_t running() const { return jobs_.size(); }
@@ -53,12 +54,13 @@ class Completions {
   struct Wait {
     io::TimerId timer = 0;
     Done done;
+    Status brought;
   };
   struct Job {
     SharedPlan plan;
     std::uint32_t next = 0;  // chunk to begin
     std::uint32_t running = 0;
-    bool failed = false;
+    std::optional<Error> failed;
     Missing left;
     std::list<Wait> waits;
   };
@@ -72,7 +74,7 @@ class Completions {
   bool mayBegin(const Job& job) const;
   void pump();
   void begin(const std::shared_ptr<Job>& job, std::uint32_t chunk);
-  void ended(Job& job, std::uint32_t chunk, std::uint64_t brought, bool here);
+  void ended(Job& job, std::uint32_t chunk, std::uint64_t brought, const Status& here);
   void endJobs();
   static void tell(io::Reactor& reactor, std::list<Wait> waits);
 

@@ -25,7 +25,10 @@ class CompletionsTest : public NodeFixture {
   }
   void bring(const std::string& path, Duration within, int* done) {
     loop.in([&] {
-      completions->bring(planOf(path), within, [done] { ++*done; });
+      completions->bring(planOf(path), within, [this, done](const Status& how) {
+        brought = how;
+        ++*done;
+      });
       EXPECT_EQ(*done, 0) << "never inside the call";
     });
   }
@@ -42,6 +45,7 @@ class CompletionsTest : public NodeFixture {
   }
 
   std::unique_ptr<Completions> completions;
+  Status brought;  // the last one that was told
 };
 
 TEST_F(CompletionsTest, bringWhatIsMissingAndSayWhenItIsHere) {
@@ -102,7 +106,7 @@ TEST_F(CompletionsTest, bringAnObjectOnceForAllWhoOpenIt) {
   addObject("o", 5'000'000);
   loop.in([&] { origin->hold(); });
   int done = 0;
-  for (int i = 0; i < 3; ++i) loop.in([&] { completions->bring(planOf("o"), 20s, [&] { ++done; }); });
+  for (int i = 0; i < 3; ++i) loop.in([&] { completions->bring(planOf("o"), 20s, [&](const Status&) { ++done; }); });
   loop.in([&] {
     EXPECT_EQ(completions->running(), 1U);
     origin->letGo();
@@ -132,6 +136,8 @@ TEST_F(CompletionsTest, endAtTheFirstError) {
   bring("o", 20s, &done);
   ASSERT_TRUE(reaches(done, 1));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s);
+  ASSERT_FALSE(brought);
+  EXPECT_EQ(brought.error().code, Code::Unavailable) << brought.error().text();
   EXPECT_TRUE(loop.until([&] { return completions->running() == 0; }));
   EXPECT_TRUE(worth("o", 100ms)) << "the next open may try";
 }

@@ -182,11 +182,11 @@ Status Requests::region(const io::Request& request, Bytes body, io::Reply& reply
   TRY(deps_.arena.mayExport(*plan));
   if (!completions_.worth(*plan, within)) return given;
   checked.mount->metrics->open_waits.add();
-  completions_.bring(plan, within, [this, plan, reply = std::move(reply)]() mutable {
+  completions_.bring(plan, within, [this, plan, reply = std::move(reply)](const Status& brought) mutable {
     const Status complete = answerRegion(*plan, reply);
     if (complete) return;
     if (Mount* mount = deps_.mounts.find(plan->mount)) mount->metrics->open_waits_late.add();
-    (void)reply.fail(complete.error());
+    (void)reply.fail(brought ? complete.error() : brought.error());
   });
   return {};
 }

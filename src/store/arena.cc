@@ -513,7 +513,7 @@ Status Arena::mayExport(const core::Plan& plan) {
   const bool has_region = object != nullptr && object->region != nullptr;
   if (has_region && object->region->everLeft()) return {};
   if (!options_.directory || plan.size < kPage)
-    return fail(Code::Unsupported, "objects of that size, or of this node, have no file of their own");
+    return fail(Code::Unsupported, "objects of less than 2 MiB, or of this node, have no file of their own");
   if (!has_region && impl_->regions >= options_.max_object_regions)
     return fail(Code::Busy, "this node has as many regions of objects as it may have", kRetryMs);
   return impl_->shareToExport(roundUp(plan.size, kPage));

@@ -170,10 +170,7 @@ TEST_F(SharedMemoryTest, aMappingIsWhatTheObjectWasWhateverHappensToNodeAndOrigi
   startCell(1, "consistency = \"open\"\n");
   connect();
   forebay_object* const f = open("d/f");
-  EXPECT_EQ(map(f), nullptr);
-  EXPECT_EQ(error_.code, FOREBAY_NOT_FOUND) << "nothing of it is here yet";
-  read(f, 0, kSize);
-  const std::byte* const base = map(f);
+  const std::byte* const base = map(f);  // fetched for this: nobody has read it
   ASSERT_NE(base, nullptr) << error_.message;
   ASSERT_TRUE(untilMapped(f));
   const auto same = [&] { return std::memcmp(base, text_.data(), kSize) == 0; };
@@ -196,6 +193,16 @@ TEST_F(SharedMemoryTest, aMappingIsWhatTheObjectWasWhateverHappensToNodeAndOrigi
   std::erase(objects_, f);
   forebay_disconnect(std::exchange(library_, nullptr));
   EXPECT_TRUE(same()) << "the client is gone";
+}
+
+TEST_F(SharedMemoryTest, whatOtherNodesOwnIsBroughtTogetherToBeMapped) {
+  startCell(3);
+  connect();
+  forebay_object* const f = open("d/f");
+  read(f, 0, 100'000);
+  const std::byte* const base = map(f);
+  ASSERT_NE(base, nullptr) << error_.message;
+  EXPECT_EQ(std::memcmp(base, text_.data(), kSize), 0);
 }
 
 // A client may keep memory that the node would like to use; what that is counts, and comes back.
@@ -246,11 +253,12 @@ TEST_F(SharedMemoryTest, whatCanNotBeMappedSaysWhy) {
   connect();
   read(open("d/small"), 0, 1);
   EXPECT_EQ(map(objects_.back()), nullptr);
-  EXPECT_EQ(error_.code, FOREBAY_NOT_FOUND) << error_.message;
-  forebay_object* const f = open("d/f");
-  read(f, 0, 100);
-  EXPECT_EQ(map(f), nullptr);
-  EXPECT_EQ(error_.code, FOREBAY_NOT_FOUND) << "a part of it is here: " << error_.message;
+  EXPECT_EQ(error_.code, FOREBAY_UNSUPPORTED) << error_.message;
+  write("left", randomText(kSize, 3));
+  forebay_object* const left = open("d/left");
+  write("left", randomText(kSize, 4));
+  EXPECT_EQ(map(left), nullptr);
+  EXPECT_EQ(error_.code, FOREBAY_GONE) << error_.message;
 
   const std::string member = "127.0.0.1:" + std::to_string(ports[0]);
   const char* const members[] = {member.c_str()};

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "client/abi/names.h"
+#include "io/reactor.h"
 
 namespace forebay::abi {
 namespace {
@@ -225,8 +226,10 @@ forebay_code forebay_map(forebay_object* object, forebay_mapping** mapping, cons
     return abi::fill(error, {Code::InvalidArgument, "a mapping needs a place for its handle and its address", 0});
   return abi::run(
       object->session, call, error, [plan = object->plan, mapping, base](const abi::Asked& asked, abi::Done done) {
+        // What is missing is fetched meanwhile; the node's answer that it couldn't be needs the rest of the time.
+        const Duration left = asked.deadline - io::Reactor::now();
         asked.cell.region(
-            plan, asked.deadline,
+            plan, {.wait = left - left / 8}, asked.deadline,
             [plan, mapping, base, done = std::move(done)](const Result<io::Descriptor>& file) mutable {
               if (!file) return done(fail(file.error()));
               auto mapped = client::MappedObject::of(file->get(), plan.size, true);
