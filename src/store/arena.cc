@@ -234,6 +234,7 @@ detail::Unit* Arena::Impl::admit(TimePoint now, const core::Plan& plan, const Re
                                   .bytes = std::uint64_t{request.runs.size()} * kRun + index_cost,
                                   .chunk_bytes = std::max<std::uint64_t>(plan.chunkLength(request.chunk), kPage),
                                   .free_bytes = freeBytes()};
+  if (want.free_bytes < want.bytes) bringHome();
   Placement placement = Placement::Transit;
   if (!request.transit) {
     placement = eviction.place(now, request.copy ? Placement::Copy : Placement::Owned, want);
@@ -497,49 +498,6 @@ std::vector<std::uint64_t> Arena::held(const core::ObjectKey& key) const {
 void Arena::forget(const core::ObjectKey& key) {
   if (detail::Object* object = impl_->find(key)) impl_->removeObject(*object, LeaveReason::Forgotten);
   impl_->updateMetrics();
-}
-
-Status Arena::Impl::shareToExport(std::uint64_t bytes) {
-  const std::uint64_t most = arena.options_.capacity_bytes / 100 * arena.options_.max_exported_percent;
-  if (outside_bytes != 0) refreshOutside();
-  if (exported_bytes + outside_bytes + bytes <= most) return {};
-  return fail(Code::Busy,
-              fmt::format("exported objects may take {} bytes of the arena: there is no room for {} more", most, bytes),
-              kRetryMs);
-}
-
-Status Arena::mayExport(const core::Plan& plan) {
-  const detail::Object* object = impl_->find(plan.key);
-  const bool has_region = object != nullptr && object->region != nullptr;
-  if (has_region && object->region->everLeft()) return {};
-  if (!options_.directory || plan.size < kPage)
-    return fail(Code::Unsupported, "objects of less than 2 MiB, or of this node, have no file of their own");
-  if (!has_region && impl_->regions >= options_.max_object_regions)
-    return fail(Code::Busy, "this node has as many regions of objects as it may have", kRetryMs);
-  return impl_->shareToExport(roundUp(plan.size, kPage));
-}
-
-Result<io::Descriptor> Arena::exportObject(TimePoint now, const core::ObjectKey& key) {
-  const detail::Object* object = impl_->find(key);
-  const auto not_complete = [] { return fail(Code::NotFound, "the object isn't complete in a region of the arena"); };
-  if (object == nullptr || object->region == nullptr) return not_complete();
-  std::uint64_t covered = 0;
-  for (const auto& [index, unit] : object->units) {
-    for (std::size_t page = 0; page < unit->pages.size(); ++page)
-      if (!unit->pages[page].in_region || unit->pages[page].present != unit->allRuns(page)) return not_complete();
-    covered += unit->length;
-  }
-  if (covered != object->size) return not_complete();
-  if (!object->region->everLeft()) {
-    const std::uint64_t bytes = object->region->blockBytes();
-    TRY(impl_->shareToExport(bytes));
-    impl_->exported_bytes += bytes;
-  }
-  for (const auto& [index, unit] : object->units) impl_->eviction.touch(now, unit->ref);
-  auto file = object->region->openForOthers(options_.directory->read_only.get());
-  if (!file && !object->region->everLeft()) impl_->exported_bytes -= object->region->blockBytes();
-  impl_->updateMetrics();
-  return file;
 }
 
 // ---- counting

@@ -110,6 +110,20 @@ class ArenaTest : public ::testing::TestWithParam<Kind> {
     return load(arena, plan, chunk, {0, static_cast<std::uint32_t>(divideUp(plan.chunkLength(chunk), core::kRun))},
                 transit);
   }
+  Status loadCopy(Arena& arena, const Plan& plan, std::uint32_t chunk) {
+    const auto runs = static_cast<std::uint32_t>(divideUp(plan.chunkLength(chunk), core::kRun));
+    Reservation got = TRY(arena.reserve(now_, plan, {.chunk = chunk, .runs = {0, runs}, .copy = true}));
+    fill(plan, chunk, got, got.granules());
+    return {};
+  }
+  // Other objects come, of a mount that always replaces.
+  void pressOut(Arena& arena, std::uint64_t first_id, std::uint64_t end) {
+    for (std::uint64_t id = first_id; id < end; ++id) {
+      now_ += 2s;
+      ASSERT_TRUE(loadChunk(arena, planOf(id, 2 * kMiB, 21, kOther), 0)) << id;
+      ASSERT_LE(arena.measuredBytes(), arena.capacityBytes()) << "what others still hold counts";
+    }
+  }
 
   Metrics metrics_;
   TimePoint now_ = TimePoint{} + 1000s;

@@ -2,12 +2,14 @@
 //
 //   arena.cc        the index: reserve, commit, view, forget
 //   arena_room.cc   the cap: allocation, eviction, moving bytes between slabs and regions
+//   arena_export.cc what others have as a file
 //   arena_sweep.cc  what leaves by name
 //
 // An object has units (what leaves together), a unit has pages (2 MiB windows of the object), a page has runs. A run's
 // bytes are in the object's region if its page is, else in one of the page's slab extents.
 #pragma once
 
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -88,6 +90,7 @@ struct Object {
   std::uint64_t size = 0;
   std::uint32_t chunk_bits = 0;
   std::shared_ptr<ObjectRegion> region;
+  std::optional<std::list<Object*>::iterator> away_at;  // its region is away, its units are held
   std::map<std::uint32_t, std::unique_ptr<Unit>> units;
   std::uint32_t unitBits() const { return std::max(chunk_bits, kPageBits); }
   std::uint32_t unitOf(std::uint32_t chunk) const { return chunk >> (unitBits() - chunk_bits); }
@@ -188,7 +191,6 @@ struct Arena::Impl {
   void dropRegion(std::shared_ptr<ObjectRegion>& region);
   void dropUnusedRegion(Unit& unit);
   void refreshOutside();
-  Status shareToExport(std::uint64_t bytes);
   void evict(core::Eviction::Victim victim);
   void detach(Unit& unit, bool left_for_room);
   void countLeft(core::LeaveReason reason, std::uint64_t bytes);
@@ -197,6 +199,13 @@ struct Arena::Impl {
   void dropIfEmpty(Unit& unit);
   void dropObject(Object& object);
   std::byte* addressOf(const Unit& unit, std::uint32_t run) const;
+
+  // --- files for others (arena_export.cc)
+  Status shareToExport(std::uint64_t bytes);
+  void wentAway(Object& object);
+  void endAway(Object& object);
+  bool isHome(Object& object);
+  void bringHome();
 
   // --- by name (arena_sweep.cc)
   void sweepObject(Object& object, Sweep& sweep);
@@ -209,6 +218,7 @@ struct Arena::Impl {
   std::vector<Unit*> by_ref;
   std::map<std::pair<std::uint32_t, std::uint16_t>, Unit*> slab_owners;  // by slab page and first unit
   std::unordered_map<Unit*, std::unique_ptr<Unit>> forgotten;            // still in use
+  std::list<Object*> away;                                               // the next to be looked at first
   std::uint64_t region_bytes = 0, index_bytes = 0, outside_bytes = 0, exported_bytes = 0;
   std::uint64_t next_region_name = 1;
   std::uint32_t regions = 0;

@@ -216,6 +216,7 @@ bool Arena::Impl::evictFor(Filling& filling, std::uint64_t bytes) {
   Unit& unit = filling.unit;
   // Regions that others hold give nothing back at once: never empty the arena for one fill.
   if (filling.evicted > std::max(64 * kMiB, std::uint64_t{8} * unit.length)) return false;
+  bringHome();
   if (auto victim = eviction.victim(filling.now, filling.placement, wantOf(filling, bytes))) {
     const Unit& leaving = *by_ref[victim->ref];
     filling.evicted += victim->ref == leaving.ref ? leaving.charge : leaving.passing_charge;
@@ -421,15 +422,15 @@ void Arena::Impl::freeMemory(Unit& unit) {
 void Arena::Impl::dropRegion(std::shared_ptr<ObjectRegion>& region) {
   if (region == nullptr) return;
   const bool last = region.use_count() == 1;
-  const bool left = region->everLeft();
+  const bool was_away = region->away();
   if (last) {
     region_bytes -= region->blockBytes();
-    if (left) exported_bytes -= region->blockBytes();
+    if (was_away) exported_bytes -= region->blockBytes();
     index_bytes -= detail::kRegionCost;
     --regions;
   }
   region.reset();
-  if (last && left) refreshOutside();
+  if (last && was_away) refreshOutside();
 }
 
 void Arena::Impl::evict(core::Eviction::Victim victim) {
@@ -439,8 +440,8 @@ void Arena::Impl::evict(core::Eviction::Victim victim) {
     dropPassing(unit);
     return;
   }
-  // What ever left the node is never punched: its object leaves whole.
-  if (unit.region != nullptr && unit.region->everLeft()) {
+  // What is away isn't punched: its object leaves whole.
+  if (unit.region != nullptr && unit.region->away()) {
     removeObject(*unit.object, victim.reason);
     return;
   }
@@ -450,6 +451,7 @@ void Arena::Impl::evict(core::Eviction::Victim victim) {
 void Arena::Impl::removeUnit(Unit& unit, LeaveReason reason) {
   const std::uint64_t bytes = unit.charge + unit.passing_charge;
   Object& object = *unit.object;
+  endAway(object);  // from now on nobody is given it
   detach(unit, reason != LeaveReason::Forgotten);
   auto node = object.units.extract(unit.index);
   if (unit.inUse()) {
@@ -488,6 +490,7 @@ void Arena::Impl::removeObject(Object& object, LeaveReason reason) {
 }
 
 void Arena::Impl::dropObject(Object& object) {
+  endAway(object);
   dropRegion(object.region);
   index_bytes -= detail::objectCost(object.named->first.path);
   by_name.erase(object.named);

@@ -45,8 +45,8 @@ void Arena::Impl::sweepObject(Object& object, Sweep& sweep) {
       leaving.push_back(unit.get());
   }
   const bool any_in_use = leaving.size() < object.units.size();
-  if (any_in_use && object.region != nullptr && object.region->everLeft()) {
-    // What ever left the node is never punched: its object leaves whole or not at all.
+  if (any_in_use && !isHome(object)) {
+    // What is away isn't punched: its object leaves whole or not at all.
     for (const Unit* unit : leaving) in_use += unit->charge + unit->passing_charge;
     leaving.clear();
   }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <map>
 #include <set>
+#include <sys/mman.h>
 
 #include "base/random.h"
 #include "store/arena_fixture.h"
@@ -330,7 +331,7 @@ TEST_P(ArenaTest, putsObjectsBeyondItsDescriptorsIntoSlabs) {
   EXPECT_LE(arena->stats().regions, 2U);
 }
 
-TEST_P(RegionArenaTest, neverPunchesARegionThatLeft) {
+TEST_P(RegionArenaTest, keepsWhatOthersHaveOpenAndNeverPunchesIt) {
   auto arena = ARENA_OR_SKIP(32 * kMiB);
   const Plan plan = planOf(1, 8 * kMiB, 21, kOther);
   for (std::uint32_t chunk = 0; chunk + 1 < plan.chunks(); ++chunk) ASSERT_TRUE(loadChunk(*arena, plan, chunk));
@@ -344,20 +345,74 @@ TEST_P(RegionArenaTest, neverPunchesARegionThatLeft) {
   auto file = arena->exportObject(now_, plan.key);
   ASSERT_TRUE(file) << file.error().text();
   EXPECT_LT(::write(file->get(), "x", 1), 0);
-  for (std::uint64_t id = 10; id < 60; ++id) {
-    now_ += 2s;
-    ASSERT_TRUE(loadChunk(*arena, planOf(id, 2 * kMiB, 21, kOther), 0)) << id;
-    ASSERT_LE(arena->measuredBytes(), arena->capacityBytes()) << "what others still hold counts";
-  }
+  pressOut(*arena, 10, 60);
+  EXPECT_EQ(arena->present(plan.key, 0).count(), core::runsOf(0, plan.chunkLength(0)).end) << "in use elsewhere";
+  arena->forget(plan.key);
   EXPECT_EQ(arena->present(plan.key, 0).count(), 0U) << "it left, whole";
   EXPECT_EQ(arena->stats().outside_bytes, 8 * kMiB);
+  pressOut(*arena, 60, 90);
   std::vector<std::byte> got(8 * kMiB), expected(8 * kMiB);
   ASSERT_EQ(::pread(file->get(), got.data(), got.size(), 0), static_cast<ssize_t>(got.size()));
   writeExpected(plan, 0, expected);
   EXPECT_EQ(got, expected) << "whoever still has it reads its bytes";
   file->reset();
-  for (std::uint64_t id = 60; id < 90; ++id) ASSERT_TRUE(loadChunk(*arena, planOf(id, 2 * kMiB, 21, kOther), 0));
+  pressOut(*arena, 90, 120);
   EXPECT_EQ(arena->stats().outside_bytes, 0U);
+}
+
+TEST_P(RegionArenaTest, takesBackWhatNobodyHasAnyMore) {
+  auto arena = ARENA_OR_SKIP(32 * kMiB);
+  const Plan plan = planOf(1, 8 * kMiB, 21, kOther);
+  for (std::uint32_t chunk = 0; chunk < plan.chunks(); ++chunk) ASSERT_TRUE(loadChunk(*arena, plan, chunk));
+  auto file = arena->exportObject(now_, plan.key);
+  ASSERT_TRUE(file) << file.error().text();
+  void* const mapped = ::mmap(nullptr, 8 * kMiB, PROT_READ, MAP_SHARED, file->get(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  file->reset();
+  pressOut(*arena, 10, 60);
+  EXPECT_EQ(arena->stats().exported_bytes, 8 * kMiB) << "a mapping outlives its file";
+  std::vector<std::byte> expected(8 * kMiB);
+  writeExpected(plan, 0, expected);
+  EXPECT_EQ(std::memcmp(mapped, expected.data(), expected.size()), 0);
+  ::munmap(mapped, 8 * kMiB);
+  pressOut(*arena, 60, 90);
+  EXPECT_EQ(arena->stats().exported_bytes, 0U);
+  EXPECT_EQ(arena->stats().outside_bytes, 0U);
+  EXPECT_EQ(arena->present(plan.key, 0).count(), 0U) << "it left as others do";
+}
+
+// A chunk that is this node's stays where the object that it was given away with was brought in as copies.
+TEST_P(RegionArenaTest, keepsWhatItOwnsOfAnObjectThatWasAway) {
+  auto arena = ARENA_OR_SKIP(32 * kMiB);
+  const Plan plan = planOf(1, 8 * kMiB, 21);
+  ASSERT_TRUE(loadChunk(*arena, plan, 0));
+  for (std::uint32_t chunk = 1; chunk < plan.chunks(); ++chunk) ASSERT_TRUE(loadCopy(*arena, plan, chunk));
+  ASSERT_TRUE(arena->exportObject(now_, plan.key));
+  for (std::uint64_t id = 10; id < 22; ++id) {
+    now_ += 2s;
+    ASSERT_TRUE(loadChunk(*arena, planOf(id, 2 * kMiB, 21), 0)) << id;
+  }
+  EXPECT_NE(arena->present(plan.key, 0).count(), 0U) << "owned";
+  EXPECT_EQ(arena->present(plan.key, 1).count(), 0U) << "a copy";
+  EXPECT_EQ(arena->exportObject(now_, plan.key).error().code, Code::NotFound);
+}
+
+TEST_P(RegionArenaTest, givesTheShareOfWhatCameHomeToOthers) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const auto key = [](std::uint64_t id) { return planOf(id, 12 * kMiB, 22).key; };
+  for (std::uint64_t id = 0; id < 4; ++id) {
+    const Plan plan = planOf(id, 12 * kMiB, 22);
+    for (std::uint32_t chunk = 0; chunk < plan.chunks(); ++chunk) ASSERT_TRUE(loadChunk(*arena, plan, chunk));
+  }
+  std::vector<io::Descriptor> files;
+  for (std::uint64_t id = 0; id < 2; ++id) {
+    auto file = arena->exportObject(now_, key(id));
+    ASSERT_TRUE(file) << file.error().text();
+    files.push_back(std::move(*file));
+  }
+  EXPECT_EQ(arena->exportObject(now_, key(2)).error().code, Code::Busy) << "as much is away as may be";
+  files.erase(files.begin());
+  EXPECT_TRUE(arena->exportObject(now_, key(2)));
 }
 
 TEST(Arena, deletesWhatADeadProcessLeftAndSharesWithNobody) {

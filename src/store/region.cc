@@ -64,17 +64,29 @@ bool ObjectRegion::reservePage(std::uint64_t index) {
 void ObjectRegion::freePage(std::uint64_t index) {
   assert(pages_ != 0);
   --pages_;
-  if (ever_left_) return;
+  if (away_) return;
   // Up to the page's end, also beyond the file's: a tail's memory goes whole.
   if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(index * kPage), kPage) != 0)
     log::warn("arena", "punch a hole in the arena's tmpfs: {}: its memory stays counted", ::strerrordesc_np(errno));
   count();
 }
 
+bool ObjectRegion::alone() const {
+  if (::fcntl(fd_.get(), F_SETLEASE, F_WRLCK) != 0) return false;
+  (void)::fcntl(fd_.get(), F_SETLEASE, F_UNLCK);
+  return true;
+}
+
+bool ObjectRegion::comeHome() {
+  if (mayComeHome() && alone()) away_ = false;
+  return !away_;
+}
+
 Result<io::Descriptor> ObjectRegion::openForOthers(int read_only_directory) {
+  if (!away_) tells_ = alone();  // it is
   io::Descriptor fd(::openat(read_only_directory, name_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.valid()) return failErrno("open an object of the arena for others", errno);
-  ever_left_ = true;
+  away_ = true;
   return fd;
 }
 

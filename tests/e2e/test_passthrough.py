@@ -148,6 +148,34 @@ def test_exported_objects_keep_to_their_share_of_the_arena(make_cell, fake_origi
         os.close(fd)
 
 
+def test_what_is_mapped_stays_while_others_fill_the_arena_and_leaves_afterwards(make_cell, fake_origin):
+    """RELEASE isn't the end of use: a mapping outlives its handle, and the kernel knows."""
+    origin = fake_origin()
+    names = [f"o{i}" for i in range(24)]
+    origin.add("data", *((name, SIZE) for name in names))
+    mount_config = {"name": "data", "class": "hot", **origin.mount("azure", "data")}
+    node = {"memory": "128MiB"}
+    cell = make_cell(mounts=[mount_config], node=node)
+    mount, node = cell.mount("data"), cell.nodes[0]
+    exported = lambda: node.metric("forebay_arena_exported_bytes")  # noqa: E731
+    fill = lambda some: [node.cli("load", f"data/{name}") for name in some]  # noqa: E731
+    fill(names[:1])
+    fd = os.open(mount / names[0], os.O_RDONLY)
+    mapped = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+    os.close(fd)
+    if exported() == 0:
+        pytest.skip("this kernel has no passthrough")
+    fill(names[1:])
+    assert exported() >= SIZE
+    assert mapped[:] == data.known_bytes("data", names[0], 0, SIZE)
+    asked = origin.stats()["get_bytes"]
+    assert data.read_file(mount / names[0]) == mapped[:]
+    assert origin.stats()["get_bytes"] == asked, "it is still the node's"
+    mapped.close()
+    fill(names[1:] * 2)
+    assert exported() == 0
+
+
 def test_many_readers_while_the_arena_is_too_small_for_all(make_cell, fake_origin):
     """Objects come and go under their readers: what is complete is passed through, what isn't is read."""
     origin = fake_origin()
