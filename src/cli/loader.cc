@@ -108,7 +108,7 @@ std::optional<Loader::Loading> Loader::begin(const Listed& listed, Result<client
 }
 
 void Loader::load(std::vector<Loading> objects) {
-  while (!objects.empty()) {
+  for (bool anew = true; !objects.empty(); anew = false) {
     std::vector<core::Plan> plans;
     for (const Loading& object : objects) plans.push_back(object.plan);
     client::LoadTarget target;
@@ -116,6 +116,7 @@ void Loader::load(std::vector<Loading> objects) {
       const std::lock_guard lock(mutex_);
       target = target_;
     }
+    target.anew = anew;
     const auto reply = cell_.load(plans, target);
     if (!reply) {
       for (const Loading& object : objects)

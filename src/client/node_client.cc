@@ -207,6 +207,7 @@ void NodeClient::load(std::span<const core::Plan> plans, const LoadTarget& targe
   request.set_copies(target.copies);
   request.mutable_without()->Assign(target.without.begin(), target.without.end());
   request.set_at_once(target.at_once);
+  request.set_anew(target.anew);
   ask(*connection_, wire::MessageType::LoadRequest, std::move(request), deadline,
       [asked = static_cast<int>(plans.size()), done = std::move(done)](Result<Bytes> body) mutable {
         if (!body) return done(fail(body.error()));

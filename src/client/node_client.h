@@ -26,6 +26,7 @@ struct LoadTarget {
   std::uint32_t copies = 1;           // of each chunk, on as many nodes; 0: on every node of the cell
   std::vector<core::NodeId> without;  // nodes that didn't answer: others stand in for them
   std::uint32_t at_once = 0;          // chunks that a node fetches at once; 0: its choice
+  bool anew = false;                  // the first call for these objects; those that ask how far they are don't say so
 };
 
 class NodeConnection;

@@ -45,7 +45,8 @@ Status LoadRequests::serve(const io::Request& request, Bytes body, io::Reply& re
   auto answering = std::make_shared<Answering>();
   answering->options = {.copies = message.copies(),
                         .without = {message.without().begin(), message.without().end()},
-                        .at_once = message.at_once()};
+                        .at_once = message.at_once(),
+                        .anew = message.anew()};
   Share mine;
   for (int i = 0; i < message.plans_size(); ++i) {
     const core::Plan plan = wire::fromMessage(message.plans(i));
@@ -125,6 +126,7 @@ void LoadRequests::ask(const core::Member& member, const wire::pb::LoadRequest& 
   wire::pb::LoadRequest part;
   part.set_copies(message.copies());
   part.set_at_once(message.at_once());
+  part.set_anew(message.anew());
   *part.mutable_without() = message.without();
   for (const int item : share.items) *part.add_plans() = message.plans(item);
   ++answering->open;

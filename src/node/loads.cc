@@ -97,7 +97,8 @@ std::shared_ptr<Loads::Job> Loads::jobOf(const SharedPlan& plan, const CopyOptio
   Key key{plan->key, options.copies, deps_.cell.map().version(), options.without};
   std::ranges::sort(key.without);
   std::shared_ptr<Job>& job = jobs_[std::move(key)];
-  if (job != nullptr && isPast(*job)) order_.remove(std::exchange(job, nullptr));
+  if (job != nullptr && (isPast(*job) || (options.anew && job->broadcast.over())))
+    order_.remove(std::exchange(job, nullptr));
   if (job == nullptr) {
     core::CopyHolders holders(deps_.cell.sharedMap(), plan->key, options.copies, options.without);
     // The predicate is asked by the job's own broadcast only, and looks at the plan that the job keeps.

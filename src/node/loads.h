@@ -30,6 +30,7 @@ struct CopyOptions {
   std::uint32_t copies = 1;           // of each chunk in the cell; 0: on every node
   std::vector<core::NodeId> without;  // nodes that can't be reached
   std::uint32_t at_once = 0;          // chunks of all loads that are fetched at once; 0: kAtOnce
+  bool anew = false;                  // what is over is looked at again: it may have left since
 };
 
 struct LoadedPart {

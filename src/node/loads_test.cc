@@ -25,12 +25,12 @@ class LoadsTest : public NodeFixture {
     loop.in([&] { origin->objects[path] = {.content = randomText(size, 7)}; });
   }
   // Waits for the answer.
-  std::vector<LoadedPart> goOn(const std::vector<std::string>& paths, Duration patience = 20s) {
+  std::vector<LoadedPart> goOn(const std::vector<std::string>& paths, Duration patience = 20s, bool anew = false) {
     std::optional<std::vector<LoadedPart>> answer;
     loop.in([&] {
       std::vector<SharedPlan> plans;
       for (const auto& path : paths) plans.push_back(planOf(path));
-      const auto asked = loads->goOn(plans, {.copies = 1}, io::Reactor::now() + patience,
+      const auto asked = loads->goOn(plans, {.copies = 1, .anew = anew}, io::Reactor::now() + patience,
                                      [&](std::vector<LoadedPart> parts) { answer = std::move(parts); });
       ASSERT_TRUE(asked);
       ASSERT_FALSE(answer) << "never inside the call";
@@ -69,6 +69,16 @@ TEST_F(LoadsTest, askTheOriginForNothingThatIsHere) {
   const auto again = goOn({"o"});
   EXPECT_EQ(again[0].bytes, 5'000'000U);
   loop.in([&] { EXPECT_EQ(origin->bytes, 5'000'000U); });
+}
+
+TEST_F(LoadsTest, bringAgainWhatLeftWhenAskedAnew) {
+  addObject("o", 5'000'000);
+  std::ignore = goOn({"o"});
+  loop.in([&] { arena->forget(planOf("o")->key); });
+  EXPECT_TRUE(goOn({"o"})[0].over) << "as far as whoever asked before is concerned";
+  EXPECT_EQ(held("o"), 0U);
+  EXPECT_EQ(goOn({"o"}, 20s, true)[0].bytes, 5'000'000U);
+  EXPECT_EQ(held("o"), 5'000'000U);
 }
 
 TEST_F(LoadsTest, sayHowFarTheyAreWhenTimeIsUp) {
