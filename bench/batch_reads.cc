@@ -3,14 +3,12 @@
 //   forebay_bench_batch_reads --node unix:SOCKET --below bench/d/ --count 10000 --size 65536 --batch 1000 --server PID
 //
 // The objects are 0000000, 0000001, ... below the name, each its number as 8 bytes (little-endian) again and again.
-// They are read by name, or with --opened as objects that are open. Every read's first bytes are compared, all of them
-// with
-// --verify. Prints one line of JSON, as the limits do (bench/limits/measure.h); latencies are of batches.
+// They are read by name, or with --opened as objects that are open. Every read's first bytes are compared, all of
+// them with --verify. Prints one line of JSON, as the limits do (bench/limits/measure.h); latencies are of batches.
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <forebay/forebay.h>
 
-#include "limits/measure.h"
+#include "attached.h"
 
 namespace forebay::bench {
 namespace {
@@ -22,12 +20,6 @@ struct Arguments {
   std::size_t size = 64 * kKiB, batch = 1'000;
   bool opened = false, verify = false;
 };
-
-forebay_error noError() {
-  forebay_error error = {};
-  error.size = sizeof error;
-  return error;
-}
 
 class Reader {
  public:
@@ -104,14 +96,8 @@ class Reader {
 };
 
 int run(const Arguments& arguments) {
-  forebay_error error = noError();
-  forebay_options options = {};
-  options.size = sizeof options;
-  options.node = arguments.node.c_str();
-  forebay_client* client = nullptr;
-  if (forebay_connect(&options, &client, &error) != FOREBAY_OK) die(error.message);
+  const Attached client(arguments.node);
   Reader(arguments, client).run();
-  forebay_disconnect(client);
   return 0;
 }
 

@@ -9,9 +9,8 @@
 // do (bench/limits/measure.h).
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <forebay/forebay.h>
 
-#include "limits/measure.h"
+#include "attached.h"
 
 namespace forebay::bench {
 namespace {
@@ -22,12 +21,6 @@ struct Arguments {
   std::uint64_t first = 0, count = 0;
   std::size_t length = 4'096;
 };
-
-forebay_error noError() {
-  forebay_error error = {};
-  error.size = sizeof error;
-  return error;
-}
 
 void fill(forebay_client* client, const Arguments& arguments) {
   forebay_error error = noError();
@@ -74,14 +67,8 @@ void firstBytes(forebay_client* client, const Arguments& arguments) {
 }
 
 int run(const Arguments& arguments) {
-  forebay_error error = noError();
-  forebay_options options = {};
-  options.size = sizeof options;
-  options.node = arguments.node.c_str();
-  forebay_client* client = nullptr;
-  if (forebay_connect(&options, &client, &error) != FOREBAY_OK) die(error.message);
+  const Attached client(arguments.node);
   arguments.count == 0 ? fill(client, arguments) : firstBytes(client, arguments);
-  forebay_disconnect(client);
   return 0;
 }
 

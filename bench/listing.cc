@@ -6,18 +6,11 @@
 // request is a name, bytes are the objects' sizes, latencies are of pages.
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <forebay/forebay.h>
 
-#include "limits/measure.h"
+#include "attached.h"
 
 namespace forebay::bench {
 namespace {
-
-forebay_error noError() {
-  forebay_error error = {};
-  error.size = sizeof error;
-  return error;
-}
 
 void list(forebay_client* client, const std::string& directory, const std::vector<pid_t>& servers) {
   std::uint64_t names = 0, bytes = 0;
@@ -54,14 +47,7 @@ int start(int argc, char** argv) {
   app.add_option("--server", servers, "A process whose CPU time counts");
   app.add_option("--directory", directory, "MOUNT/PATH")->required();
   CLI11_PARSE(app, argc, argv);
-  forebay_error error = noError();
-  forebay_options options = {};
-  options.size = sizeof options;
-  options.node = node.c_str();
-  forebay_client* client = nullptr;
-  if (forebay_connect(&options, &client, &error) != FOREBAY_OK) die(error.message);
-  list(client, directory, servers);
-  forebay_disconnect(client);
+  list(Attached(node), directory, servers);
   return 0;
 }
 

@@ -71,8 +71,7 @@ class Bench:
         self.wanted = wanted  # names of rows
         self.tables = []
         self.directory = OUT / name
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
+        make_anew(self.directory)
         self.programs = Path(programs)
         self.running = BenchRunning(self.directory / "logs", seconds)
 
@@ -80,6 +79,17 @@ class Bench:
         path = self.programs / name
         assert path.is_file(), f"{path} is not there: `make bench` builds it"
         return path
+
+
+def make_anew(directory):
+    """An empty directory, also where a run that was killed left mounts below it."""
+    mounted = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    for point in (line.split(" ")[1] for line in reversed(mounted)):
+        if Path(point).is_relative_to(directory):
+            subprocess.run(["umount", "--lazy", point], check=True)
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
 
 
 def load_modules():

@@ -5,10 +5,10 @@ MiB in M = 256 chunks, `forebay load --copies all`. Whoever gets S bytes through
 nodes that serve as they receive, (1 + floor(log2 N)/M) * S/b is the bound (ARCHITECTURE.md).
 """
 
-import importlib.util
 import math
-from pathlib import Path
 
+import beside
+import namespaces
 from harness.cell import Cell
 from harness.origins import FakeOrigin
 
@@ -17,16 +17,8 @@ MEMORY = "640MiB"
 LEAST_RATIO = 0.75
 
 
-def beside(name):
-    file = Path(__file__).resolve().parent / name
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def measure(bench):
-    broadcast, namespaces = beside("broadcast_origin.py"), beside("../namespaces.py")
+    broadcast = beside.row("broadcast_origin")
     chunks = SIZE // CHUNK
     bound = (1 + math.floor(math.log2(NODES)) / chunks) * SIZE / (MEGABITS * 1e6 / 8)
     with namespaces.Hosts(NODES, MEGABITS) as hosts:

@@ -4,9 +4,7 @@ The limit has a process between as well: it gets the same bytes from the same or
 as they arrive; whoever receives makes the checksums. One node, so that bytes cross one process here and there.
 """
 
-import importlib.util
-from pathlib import Path
-
+import beside
 from harness.cell import Cell
 from harness.origins import FakeOrigin
 from pairs import Pairs, best_of, cpu_per_gigabyte, gigabytes_per_second, grid, median_of, run_json, told, words
@@ -18,18 +16,10 @@ SIZE = CHUNK * CHUNKS
 MEMORY = "1GiB"
 
 
-def beside(name):
-    file = Path(__file__).resolve().parent / name
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def measure(bench):
     tree = bench.directory / "origin"
     (tree / "bench").mkdir(parents=True)
-    beside("read_remote.py").write_words(tree / "bench" / "cold.bin", SIZE)
+    beside.row("read_remote").write_words(tree / "bench" / "cold.bin", SIZE)
     origin = FakeOrigin(bench.running, bench.program("forebay_fake_origin"), root=tree, anonymous=True)
     cell = Cell(bench.running, bench.program("forebay"), bench.directory / "cell",
                 mounts=[{"name": "bench", **origin.mount("azure", "bench")}], node={"memory": MEMORY}).start()

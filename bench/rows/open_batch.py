@@ -1,15 +1,12 @@
 """open.batch: plans per second in batches of 1,000, cold from the origin and warm from the node. Reported, no limit."""
 
-import importlib.util
-from pathlib import Path
+import beside
 
 OBJECTS = 10_000
 
 
 def measure(bench):
-    spec = importlib.util.spec_from_file_location("small_requests", Path(__file__).with_name("small_requests.py"))
-    small = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(small)
+    small = beside.row("small_requests")
     cold, warm = small.two_passes(bench, OBJECTS, 0)
     value = OBJECTS / warm["open_s"]
     return {

@@ -5,9 +5,7 @@ ABI in reads of 8 MiB, one after the other, into one buffer. The limit copies a 
 mapping whose pages are present; it has 2 MiB pages, as the arena has.
 """
 
-import importlib.util
-from pathlib import Path
-
+import beside
 from harness.cell import Cell
 from harness.origins import FakeOrigin
 from pairs import Pairs, gigabytes_per_second, run_json, words
@@ -18,16 +16,8 @@ SIZE, PIECE, PASSES = 1 << 30, 8 << 20, 4
 MEMORY = "3GiB"
 
 
-def beside(name):
-    file = Path(__file__).resolve().parent / name
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def measure(bench):
-    fuse_pass, read_remote = beside("fuse_pass.py"), beside("read_remote.py")
+    fuse_pass, read_remote = beside.row("fuse_pass"), beside.row("read_remote")
     tree = bench.directory / "origin"
     (tree / "bench").mkdir(parents=True)
     source = tree / "bench" / "warm.bin"

@@ -4,9 +4,7 @@ The limit asks another process for as many places of 64 KiB of its memory, in th
 verifies the same checksums.
 """
 
-import importlib.util
-from pathlib import Path
-
+import beside
 from harness.cell import Cell
 from harness.origins import FakeOrigin
 from pairs import Pairs, best_of, grid, median_of, requests_per_second, run_json, told, words
@@ -16,9 +14,7 @@ MEMORY = "1536MiB"
 
 
 def measure(bench):
-    spec = importlib.util.spec_from_file_location("small_requests", Path(__file__).with_name("small_requests.py"))
-    small = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(small)
+    small = beside.row("small_requests")
     origin = FakeOrigin(bench.running, bench.program("forebay_fake_origin"), root=small.make_objects(bench, FILES, SIZE))
     cell = Cell(bench.running, bench.program("forebay"), bench.directory / "cell",
                 mounts=[{"name": "bench", "consistency": "bounded:10m", **origin.mount("azure", "bench")}],

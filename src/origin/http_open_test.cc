@@ -10,7 +10,7 @@ namespace {
 using io::ScriptedReply;
 using io::ScriptedRequest;
 using io::ScriptedServer;
-using test::kObject, test::partial, test::rangeOf, test::serve, test::StringSink;
+using test::kObject, test::partial, test::rangeOf, test::sendFour, test::serve, test::StringSink;
 
 class HttpOpenTest : public test::HttpOriginTest {};
 
@@ -56,7 +56,7 @@ TEST_F(HttpOpenTest, opensALargeObjectWithAsManyBytesAsAsked) {
 TEST_F(HttpOpenTest, anOpenThatIsCutMidwayGoesOnWithTheVersionThatItFound) {
   ScriptedServer server([](const ScriptedRequest& request, ScriptedReply& reply) {
     if (request.number > 0) return serve(request, reply);
-    reply.send(fmt::format("HTTP/1.1 206 X\r\nContent-Length: 36\r\n{}\r\n0123", partial(0, 35, kObject.size())));
+    sendFour(reply, 36);
     reply.cut();
   });
   useS3(server);
@@ -71,7 +71,7 @@ TEST_F(HttpOpenTest, anOpenThatIsCutMidwayGoesOnWithTheVersionThatItFound) {
 TEST_F(HttpOpenTest, anOpenWhoseVersionLeavesMidwayIsGoneAndNotMixed) {
   ScriptedServer server([](const ScriptedRequest& request, ScriptedReply& reply) {
     if (request.number > 0) return void(reply.answer(412, "", ""));
-    reply.send(fmt::format("HTTP/1.1 206 X\r\nContent-Length: 36\r\n{}\r\n0123", partial(0, 35, kObject.size())));
+    sendFour(reply, 36);
     reply.cut();
   });
   useS3(server);

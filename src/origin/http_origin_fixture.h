@@ -147,6 +147,12 @@ class HttpOriginTest : public testing::Test {
 
 inline const std::string kObject = "0123456789abcdefghijklmnopqrstuvwxyz";
 
+// The first four of `length` bytes from its start.
+inline void sendFour(ScriptedReply& reply, std::size_t length) {
+  reply.send(fmt::format("HTTP/1.1 206 X\r\nContent-Length: {}\r\n{}\r\n0123", length,
+                         partial(0, length - 1, kObject.size())));
+}
+
 // Given as much of kObject as was asked.
 inline void serve(const ScriptedRequest& request, ScriptedReply& reply) {
   const auto [first, last] = rangeOf(request);

@@ -13,7 +13,7 @@ namespace {
 using io::ScriptedReply;
 using io::ScriptedRequest;
 using io::ScriptedServer;
-using test::kObject, test::partial, test::rangeOf, test::serve, test::StringSink;
+using test::kObject, test::partial, test::rangeOf, test::sendFour, test::serve, test::StringSink;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
@@ -71,7 +71,7 @@ TEST_F(HttpOriginTest, resumesABodyThatIsCutMidway) {
 TEST_F(HttpOriginTest, aBodyThatStallsIsResumedToo) {
   ScriptedServer server([](const ScriptedRequest& request, ScriptedReply& reply) {
     if (request.number > 0) return serve(request, reply);
-    reply.send(fmt::format("HTTP/1.1 206 X\r\nContent-Length: 10\r\n{}\r\n0123", partial(0, 9, kObject.size())));
+    sendFour(reply, 10);
     reply.hang();
   });
   useS3(server);
@@ -83,7 +83,7 @@ TEST_F(HttpOriginTest, aBodyThatStallsIsResumedToo) {
 TEST_F(HttpOriginTest, anObjectChangedBetweenTwoPiecesIsGone) {
   ScriptedServer server([](const ScriptedRequest& request, ScriptedReply& reply) {
     if (request.number > 0) return void(reply.answer(412, "", "<Error><Code>PreconditionFailed</Code></Error>"));
-    reply.send(fmt::format("HTTP/1.1 206 X\r\nContent-Length: 10\r\n{}\r\n0123", partial(0, 9, kObject.size())));
+    sendFour(reply, 10);
     reply.cut();
   });
   useS3(server);

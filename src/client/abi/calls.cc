@@ -71,6 +71,10 @@ Status checkCall(const Session& session, const forebay_call* call) {
   return {};
 }
 
+bool waitsFor(const forebay_call* call) {
+  return call == nullptr || (call->callback == nullptr && call->queue == nullptr);
+}
+
 Done teller(const forebay_call& call, client::CallId id) {
   if (call.queue != nullptr) {
     return [queue = call.queue, user = call.user, id](Status status) { queue->push(id, user, status); };
@@ -97,8 +101,7 @@ bool inCallback() {
 }
 
 bool mayReadHere(const Session& session, const forebay_call* call) {
-  return !in_callback && checkCall(session, call) &&
-         (call == nullptr || (call->callback == nullptr && call->queue == nullptr));
+  return !in_callback && checkCall(session, call) && waitsFor(call);
 }
 
 void copyText(std::span<char> to, std::string_view text) {
@@ -124,7 +127,7 @@ forebay_code fill(forebay_error* error, const Error& from) {
 
 forebay_code run(const std::shared_ptr<Session>& session, forebay_call* call, forebay_error* error, Start start) {
   if (const Status good = checkCall(*session, call); !good) return fill(error, good.error());
-  const bool waits = call == nullptr || (call->callback == nullptr && call->queue == nullptr);
+  const bool waits = waitsFor(call);
   if (waits && in_callback)
     return fill(error, {Code::InvalidArgument, "a callback must not wait: give the call a callback or a queue", 0});
   if (!waits && call->queue != nullptr && !call->queue->reserve()) {
