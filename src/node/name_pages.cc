@@ -14,6 +14,7 @@ constexpr Duration kComingWait = 1s;      // of one who was sent by an owner, fo
 constexpr std::size_t kMaxPageBytes = 900 * kKiB;  // of a page's names and versions: a body has at most 1 MiB
 constexpr std::uint32_t kPageNames = 5'000;        // asked of the origin at once: what Azure gives at most
 constexpr std::size_t kIndexSlack = 1'024;
+constexpr std::size_t kMostAhead = 16;  // pages that nobody waits for yet
 
 std::size_t wireSize(const origin::ListEntry& e) {
   return 40 + e.name.size() + e.info.version.size();
@@ -50,10 +51,13 @@ void NameService::list(Mount& mount, std::string path, const std::string& cursor
     deadline = std::min(deadline, io::Reactor::now() + kComingWait);
   }
   View view{mount.id, std::move(path), std::move(*at), std::max(1U, options.max), options.raw};
-  const auto waiter =
-      page_waiters_.await(deadline, [this, view = std::move(view), asker = options.asker, in_stead = options.no_fetch,
-                                     done = std::move(done)](Result<PageFound> found) mutable {
+  const bool goes_on = !key.origin_next.empty() && !options.no_fetch;
+  const auto waiter = page_waiters_.await(
+      deadline, [this, view = std::move(view), asker = options.asker, in_stead = options.no_fetch, goes_on,
+                 ask_owner = options.ask_owner, done = std::move(done)](Result<PageFound> found) mutable {
         if (in_stead && found) name_in_stead_.add();
+        if (goes_on && found && !found->page->next.empty())
+          pageAhead({view.mount, view.path, found->page->next}, {.ask_owner = ask_owner, .revalidate = false});
         if (found)
           done(viewedOrOthers(std::move(view), *found, asker));
         else if (in_stead)
@@ -64,6 +68,18 @@ void NameService::list(Mount& mount, std::string path, const std::string& cursor
   auto outcome = pages_.wanted(io::Reactor::now(), waiter, key, false);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
   deliver(std::move(outcome), nullptr, {.ask_owner = options.ask_owner, .revalidate = false});
+}
+
+// Nobody waits for it: an error is no news, whoever asks for the page hears of it.
+void NameService::pageAhead(const PageKey& key, Source source) {
+  if (pages_ahead_ >= kMostAhead || mountOf(key.mount).ttl() == Duration{0} || knownHere(key)) return;
+  ++pages_ahead_;
+  deps_.reactor.post([this, key, source, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    const auto waiter =
+        page_waiters_.await(io::Reactor::now() + kOwnerDeadline, [this](const Result<PageFound>&) { --pages_ahead_; });
+    deliver(pages_.wanted(io::Reactor::now(), waiter, key, false), nullptr, source);
+  });
 }
 
 NameService::Listed NameService::viewedOrOthers(View view, const PageFound& found, const core::NameAsker& asker) {

@@ -5,7 +5,8 @@
 // listing's entries are plans too, found in its pages, so reading a directory's files costs no request per name. Pages
 // are kept as the origin gave them, one for all askers, whatever view and how many names they want. While an owner
 // can't be reached an alternate, or the node itself, asks the origin in its place. An owner whose answer is hot names
-// others who know it (core/name_spread.h); they answer from what they know, for as long as it may be used.
+// others who know it (core/name_spread.h); they answer from what they know, for as long as it may be used. Whoever asks
+// for a directory's second page will ask for its third: the page after one that was asked for so is asked for ahead.
 //
 // Two views of a path. The POSIX view is a mount's: a directory, or an object if no prefix of its name is there. The
 // object view is the CLI's: an object of exactly that name, whatever else there is.
@@ -211,6 +212,7 @@ class NameService {
     std::uint32_t max;
     bool raw;
   };
+  void pageAhead(const PageKey& key, Source source);
   Listed viewed(View view, const PageFound& found);
   Listed viewedOrOthers(View view, const PageFound& found, const core::NameAsker& asker);
   void indexPage(const PageKey& key, const OriginPage& page);
@@ -236,6 +238,7 @@ class NameService {
   core::NameSpread spread_;
   NameWaiters<Resolved> name_waiters_;
   NameWaiters<PageFound> page_waiters_;
+  std::size_t pages_ahead_ = 0;  // on their way
   Counter& name_hits_;
   Counter& name_misses_;
   Counter& name_asks_;

@@ -179,6 +179,23 @@ TEST_F(NamesTest, aPageThatNoFrameCarriesIsAskedForAgainWithHalfTheNames) {
   EXPECT_EQ(origin->asked_max[0], 5'000U);
 }
 
+TEST_F(NamesTest, whoAsksForASecondPageFindsTheThirdOnItsWay) {
+  for (int i = 0; i < 22'000; ++i) write("d/" + std::to_string(100'000 + i), "");
+  const auto lists = [&] { return loop.in([&] { return origin->lists; }); };
+  const auto first = list("d", "", 5'000);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(lists(), 1) << "many only look at the first";
+  const auto second = list("d", first->page->next_cursor, 5'000);
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(loop.until([&] { return origin->lists == 3; }));
+  EXPECT_TRUE(list("d", second->page->next_cursor, 5'000));
+  EXPECT_TRUE(loop.until([&] { return origin->lists == 4; }));
+  std::string cursor = second->page->next_cursor;
+  for (int page = 0; page < 3 && !cursor.empty(); ++page) cursor = list("d", cursor, 5'000)->page->next_cursor;
+  EXPECT_EQ(cursor, "");
+  EXPECT_EQ(lists(), 5) << "each once";
+}
+
 TEST_F(NamesTest, noPageComesTwiceWhoeverAsksForHowMuchInWhichView) {
   for (int i = 0; i < 5'500; ++i) write("d/" + std::to_string(10'000 + i), "");
   const auto names_in = [&](std::uint32_t max, bool raw) {
