@@ -74,12 +74,9 @@ void NameService::list(Mount& mount, std::string path, const std::string& cursor
 void NameService::pageAhead(const PageKey& key, Source source) {
   if (pages_ahead_ >= kMostAhead || mountOf(key.mount).ttl() == Duration{0} || knownHere(key)) return;
   ++pages_ahead_;
-  deps_.reactor.post([this, key, source, alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
-    const auto waiter =
-        page_waiters_.await(io::Reactor::now() + kOwnerDeadline, [this](const Result<PageFound>&) { --pages_ahead_; });
-    deliver(pages_.wanted(io::Reactor::now(), waiter, key, false), nullptr, source);
-  });
+  const TimePoint now = io::Reactor::now();
+  const auto waiter = page_waiters_.await(now + kOwnerDeadline, [this](const Result<PageFound>&) { --pages_ahead_; });
+  deliver(pages_.wanted(now, waiter, key, false), nullptr, source);
 }
 
 NameService::Listed NameService::viewedOrOthers(View view, const PageFound& found, const core::NameAsker& asker) {
