@@ -84,6 +84,7 @@ class Loader {
     node.max_fills = number(section, "max_fills");
     node.slow_read = section.duration("slow_read");
     node.peer_silence = section.duration("peer_silence");
+    node.max_exported_percent = number(section, "max_exported");
   }
 
   static std::uint32_t number(const Section& section, std::string_view key) {

@@ -81,6 +81,7 @@ struct NodeConfig {
   std::uint32_t max_fills = 0;
   Duration slow_read{0};  // longer ones are logged; 0: none
   Duration peer_silence = 2s;
+  std::uint32_t max_exported_percent = 50;  // of the arena, as files that others have
 
   std::string cell;
   std::uint64_t map_version = 1;

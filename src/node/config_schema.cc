@@ -99,6 +99,15 @@ Table nodeTable() {
                "and fills in its place. Longer where nodes are overloaded for seconds at a time.",
            .least = kSecondNs / 2,
            .most = 60 * kSecondNs},
+          {.name = "max_exported",
+           .type = Type::Integer,
+           .initial = "50",
+           .effect = "The most of the cached bytes that the kernel (passthrough mounts) and programs (the library) may "
+                     "have open as files: they read those without asking, and they can't leave while they are used. "
+                     "0: nobody gets files, and all bytes come through the mount or the socket.",
+           .unit = "percent",
+           .least = 0,
+           .most = 90},
       }};
 }
 

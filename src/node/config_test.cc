@@ -66,6 +66,7 @@ TEST(NodeConfig, anEmptyFileIsANodeOnLoopbackThatIsAlone) {
   EXPECT_EQ(node.socket, node.run_dir + "/node.sock");
   EXPECT_GT(node.memory_bytes, 64 * kMiB);
   EXPECT_EQ(node.max_fills, 256U);
+  EXPECT_EQ(node.max_exported_percent, 50U);
   EXPECT_EQ(node.log_level, log::Level::Info);
   EXPECT_THAT(node.members, IsEmpty());
   EXPECT_THAT(loaded->warnings, IsEmpty());

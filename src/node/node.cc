@@ -168,6 +168,7 @@ Status Node::Impl::start() {
   store::ArenaOptions options;
   options.capacity_bytes = budget.arena;
   options.eviction.capacity_bytes = budget.arena;
+  options.max_exported_percent = config_.max_exported_percent;
   auto directory = io::makePrivileged()->memoryDirectory(budget.arena);
   if (directory)
     options.directory = std::move(*directory);

@@ -194,9 +194,9 @@ Status Requests::region(const io::Request& request, Bytes body, io::Reply& reply
 // How a mount reads whole objects: the last one that opened any is what `status` says.
 void Requests::noteReads(Mount& mount, const wire::pb::RegionRequest& message) const {
   constexpr std::size_t kMostText = 200;
-  const bool none = !deps_.arena.hasRegions();
-  mount.whole_objects = none ? "plain" : message.reads() == "passthrough" ? "passthrough" : "mapped";
-  mount.whole_objects_why = none ? deps_.arena.note() : message.why().substr(0, kMostText);
+  const std::string none = deps_.arena.whyNoFiles();
+  mount.whole_objects = !none.empty() ? "plain" : message.reads() == "passthrough" ? "passthrough" : "mapped";
+  mount.whole_objects_why = !none.empty() ? none : message.why().substr(0, kMostText);
 }
 
 Status Requests::answerRegion(const core::Plan& plan, io::Reply& reply) {

@@ -219,7 +219,7 @@ class Arena {
   Result<io::Descriptor> exportObject(TimePoint now, const core::ObjectKey& key);
   // Whether that can work once the object is complete: Unsupported if it never will, Busy if there is no share left.
   Status mayExport(const core::Plan& plan);
-  bool hasRegions() const { return options_.directory.has_value(); }  // without them nothing can be exported
+  std::string whyNoFiles() const;  // empty: objects can be exported
 
   std::uint64_t capacityBytes() const { return options_.capacity_bytes; }
   std::uint64_t usedBytes() const;

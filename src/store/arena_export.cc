@@ -51,12 +51,17 @@ void Arena::Impl::bringHome() {
     if (!isHome(*away.front())) away.splice(away.end(), away, away.begin());
 }
 
+std::string Arena::whyNoFiles() const {
+  if (!options_.directory) return note_;
+  return options_.max_exported_percent == 0 ? "node.max_exported is 0" : "";
+}
+
 Status Arena::mayExport(const core::Plan& plan) {
   const detail::Object* object = impl_->find(plan.key);
   const bool has_region = object != nullptr && object->region != nullptr;
   if (has_region && object->region->away()) return {};
-  if (!options_.directory || plan.size < kPage)
-    return fail(Code::Unsupported, "objects of less than 2 MiB, or of this node, have no file of their own");
+  if (const std::string why = whyNoFiles(); !why.empty()) return fail(Code::Unsupported, "no files here: " + why);
+  if (plan.size < kPage) return fail(Code::Unsupported, "objects of less than 2 MiB have no file of their own");
   if (!has_region && impl_->regions >= options_.max_object_regions)
     return fail(Code::Busy, "this node has as many regions of objects as it may have", kRetryMs);
   return impl_->shareToExport(roundUp(plan.size, kPage));
@@ -65,6 +70,7 @@ Status Arena::mayExport(const core::Plan& plan) {
 Result<io::Descriptor> Arena::exportObject(TimePoint now, const core::ObjectKey& key) {
   detail::Object* object = impl_->find(key);
   const auto not_complete = [] { return fail(Code::NotFound, "the object isn't complete in a region of the arena"); };
+  if (const std::string why = whyNoFiles(); !why.empty()) return fail(Code::Unsupported, "no files here: " + why);
   if (object == nullptr || object->region == nullptr) return not_complete();
   std::uint64_t covered = 0;
   for (const auto& [index, unit] : object->units) {

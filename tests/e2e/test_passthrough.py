@@ -148,6 +148,14 @@ def test_exported_objects_keep_to_their_share_of_the_arena(make_cell, fake_origi
         os.close(fd)
 
 
+def test_a_node_that_gives_nobody_files_serves_all_bytes_itself(make_cell, fake_origin):
+    warm = Warm(make_cell, fake_origin, max_exported=0)
+    before = warm.served()
+    assert data.read_file(warm.mount / "o") == warm.bytes()
+    assert warm.served() >= before + SIZE
+    assert warm.node.metric("forebay_arena_exported_bytes") == 0
+
+
 def test_what_is_mapped_stays_while_others_fill_the_arena_and_leaves_afterwards(make_cell, fake_origin):
     """RELEASE isn't the end of use: a mapping outlives its handle, and the kernel knows."""
     origin = fake_origin()
