@@ -1,4 +1,7 @@
 // Every key of the configuration file, and the page that documents them.
+#include <algorithm>
+#include <iterator>
+
 #include "base/bytes.h"
 #include "node/config.h"
 
@@ -11,8 +14,65 @@ using config::Type;
 
 constexpr std::uint64_t kMsNs = 1'000'000, kSecondNs = 1'000 * kMsNs;
 
-Table nodeTable() {
+std::vector<Key> nodeLimits() {
   return {
+      {.name = "max_connections",
+       .type = Type::Integer,
+       .initial = "4096",
+       .effect = "Connections at once, from nodes and clients together; one more is told that the node is busy, "
+                 "and closed.",
+       .unit = "connections",
+       .least = 8,
+       .most = 100'000},
+      {.name = "max_requests",
+       .type = Type::Integer,
+       .initial = "16384",
+       .effect = "Requests that run or wait in this node; one more is answered BUSY.",
+       .unit = "requests",
+       .least = 16,
+       .most = 1'000'000},
+      {.name = "max_requests_per_connection",
+       .type = Type::Integer,
+       .initial = "1024",
+       .effect = "The same, for one connection: so that one client can't take all.",
+       .unit = "requests",
+       .least = 1,
+       .most = 65'536},
+      {.name = "max_fills",
+       .type = Type::Integer,
+       .initial = "256",
+       .effect = "Runs that are fetched from origins at once, over all mounts; each takes 256 KiB of the memory.",
+       .unit = "runs",
+       .least = 1,
+       .most = 16'384},
+      {.name = "slow_read",
+       .type = Type::Duration,
+       .initial = "1s",
+       .effect = "A read or a look-up that takes longer than that is logged, with the time spent in each of its "
+                 "stages, and counted. 0s: none is.",
+       .least = 0,
+       .most = 3'600 * kSecondNs},
+      {.name = "peer_silence",
+       .type = Type::Duration,
+       .initial = "2s",
+       .effect = "How long another node may send nothing in the middle of an answer, before the next owner is asked "
+                 "and fills in its place. Longer where nodes are overloaded for seconds at a time.",
+       .least = kSecondNs / 2,
+       .most = 60 * kSecondNs},
+      {.name = "max_exported",
+       .type = Type::Integer,
+       .initial = "50",
+       .effect = "The most of the cached bytes that the kernel (passthrough mounts) and programs (the library) may "
+                 "have open as files: they read those without asking, and they can't leave while they are used. "
+                 "0: nobody gets files, and all bytes come through the mount or the socket.",
+       .unit = "percent",
+       .least = 0,
+       .most = 90},
+  };
+}
+
+Table nodeTable() {
+  Table table = {
       .name = "node",
       .effect = "This process: where it listens, what it may use.",
       .keys = {
@@ -55,60 +115,9 @@ Table nodeTable() {
            .initial = "info",
            .effect = "The least important lines that are logged.",
            .allowed = {"debug", "info", "warn", "error", "off"}},
-          {.name = "max_connections",
-           .type = Type::Integer,
-           .initial = "4096",
-           .effect = "Connections at once, from nodes and clients together; one more is told that the node is busy, "
-                     "and closed.",
-           .unit = "connections",
-           .least = 8,
-           .most = 100'000},
-          {.name = "max_requests",
-           .type = Type::Integer,
-           .initial = "16384",
-           .effect = "Requests that run or wait in this node; one more is answered BUSY.",
-           .unit = "requests",
-           .least = 16,
-           .most = 1'000'000},
-          {.name = "max_requests_per_connection",
-           .type = Type::Integer,
-           .initial = "1024",
-           .effect = "The same, for one connection: so that one client can't take all.",
-           .unit = "requests",
-           .least = 1,
-           .most = 65'536},
-          {.name = "max_fills",
-           .type = Type::Integer,
-           .initial = "256",
-           .effect = "Runs that are fetched from origins at once, over all mounts; each takes 256 KiB of the memory.",
-           .unit = "runs",
-           .least = 1,
-           .most = 16'384},
-          {.name = "slow_read",
-           .type = Type::Duration,
-           .initial = "1s",
-           .effect = "A read or a look-up that takes longer than that is logged, with the time spent in each of its "
-                     "stages, and counted. 0s: none is.",
-           .least = 0,
-           .most = 3'600 * kSecondNs},
-          {.name = "peer_silence",
-           .type = Type::Duration,
-           .initial = "2s",
-           .effect =
-               "How long another node may send nothing in the middle of an answer, before the next owner is asked "
-               "and fills in its place. Longer where nodes are overloaded for seconds at a time.",
-           .least = kSecondNs / 2,
-           .most = 60 * kSecondNs},
-          {.name = "max_exported",
-           .type = Type::Integer,
-           .initial = "50",
-           .effect = "The most of the cached bytes that the kernel (passthrough mounts) and programs (the library) may "
-                     "have open as files: they read those without asking, and they can't leave while they are used. "
-                     "0: nobody gets files, and all bytes come through the mount or the socket.",
-           .unit = "percent",
-           .least = 0,
-           .most = 90},
       }};
+  std::ranges::move(nodeLimits(), std::back_inserter(table.keys));
+  return table;
 }
 
 std::vector<Table> cellTables() {
