@@ -8,7 +8,7 @@ build_packages=(
   cmake ninja-build ccache pkg-config git python3
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libfmt-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
-  libssl-dev libcurl4-openssl-dev libxxhash-dev libisal-dev libpugixml-dev
+  libssl-dev libcurl4-openssl-dev libxxhash-dev libisal-dev libpugixml-dev liburing-dev
   protobuf-compiler libprotobuf-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "frontend/fuse/protocol.h"
 
 namespace forebay::fuse {
 
@@ -47,7 +48,14 @@ Status Devices::waitReadable(unsigned device, Duration patience) const {
   return fail(Code::Cancelled, "nothing came");
 }
 
+Status Devices::startRing(Handle handle) {
+  return ring_->start(descriptors_.front().get(), [handle = std::move(handle)](unsigned place, Bytes request) {
+    handle(kFirstPlace + place, request);
+  });
+}
+
 int Devices::send(unsigned device, std::span<const iovec> parts) {
+  if (device >= kFirstPlace) return ring_->send(device - kFirstPlace, parts);
   for (;;) {
     if (::writev(descriptors_[device].get(), parts.data(), static_cast<int>(parts.size())) >= 0) return 0;
     if (errno != EINTR) return errno;

@@ -1,12 +1,17 @@
 // The open descriptors of one FUSE connection: the one that was mounted, and clones of it, so that workers read and
-// answer without meeting in one queue. A request is answered on the descriptor that it was read from.
+// answer without meeting in one queue; and the ring beside them, where there is one. A request is answered on the
+// descriptor that it was read from, or in its place of the ring: a device's number from kFirstPlace on is such a place.
 #pragma once
 
-#include <array>
+#include <memory>
 #include <vector>
 
+#include "base/bytes.h"
+#include "base/time.h"
+#include "frontend/fuse/channel.h"
 #include "frontend/fuse/mount_point.h"
-#include "frontend/fuse/session.h"
+#include "frontend/fuse/node_table.h"
+#include "frontend/fuse/ring.h"
 
 namespace forebay::fuse {
 
@@ -24,6 +29,14 @@ class Devices final : public Channel {
   // Cancelled when nothing came.
   Status waitReadable(unsigned device, Duration patience) const;
 
+  // Before INIT: a ring to offer. dropRing(): the kernel didn't take it.
+  void prepareRing(std::unique_ptr<Ring> ring) { ring_ = std::move(ring); }
+  void dropRing() { ring_.reset(); }
+  // After INIT. What comes then is handled in the ring's threads.
+  using Handle = std::function<void(unsigned device, Bytes request)>;
+  Status startRing(Handle handle);
+  const RingShape* ring() const override { return ring_ == nullptr ? nullptr : &ring_->shape(); }
+
   int send(unsigned device, std::span<const iovec> parts) override;
   int openBacking(int file) override;
   void closeBacking(std::uint32_t id) override;
@@ -32,10 +45,17 @@ class Devices final : public Channel {
   bool forgetName(NodeNumber parent, const std::string& name);
 
   // The connection ends when its last descriptor does. Nobody may use it meanwhile.
-  void close() { descriptors_.clear(); }
+  void close() {
+    if (ring_ != nullptr) ring_->stop();
+    ring_.reset();
+    descriptors_.clear();
+  }
 
  private:
+  static constexpr unsigned kFirstPlace = 1U << 16;
+
   std::vector<Descriptor> descriptors_;
+  std::unique_ptr<Ring> ring_;
 };
 
 }  // namespace forebay::fuse

@@ -72,21 +72,60 @@ Status checkOptions(const Options& options) {
   return {};
 }
 
+constexpr const char* kRingParameter = "/sys/module/fuse/parameters/enable_uring";
+constexpr const char* kPossibleCpus = "/sys/devices/system/cpu/possible";
+constexpr const char* kOnlineCpus = "/sys/devices/system/cpu/online";
+
+std::string shortFile(const char* path) {
+  const Descriptor file(::open(path, O_RDONLY | O_CLOEXEC));
+  std::array<char, 4096> text;
+  const ssize_t n = file ? ::read(file.get(), text.data(), text.size()) : 0;
+  return {text.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
+}
+
+std::unexpected<Error> noRing(const Options& options, std::string_view why) {
+  return fail(Code::Unsupported, fmt::format("mount {}: no FUSE over io_uring: {}", options.mount_point, why));
+}
+
+// A ring to offer to the kernel. It must be there before INIT is answered: a kernel that has agreed to one keeps all
+// requests back until it is registered.
+Result<std::unique_ptr<Ring>> makeRing(const Options& options) {
+  if (options.transport == Transport::Plain) return fail(Code::Unsupported, "the mount was told not to");
+  const std::string parameter = shortFile(kRingParameter);
+  if (parameter.empty()) return fail(Code::Unsupported, "this kernel has none (Linux 6.14 has)");
+  if (!parameter.starts_with('Y'))
+    return fail(Code::Unsupported, fmt::format("it is off in this kernel; root turns it on: echo Y > {}", kRingParameter));
+  const unsigned cpus = cpusIn(shortFile(kPossibleCpus));
+  if (cpus == 0) return fail(Code::Unsupported, fmt::format("{} isn't readable", kPossibleCpus));
+  const auto shape = TRY(RingShape::within(options.reply_bytes / 2, cpus, cpusIn(shortFile(kOnlineCpus))));
+  return Ring::create(shape);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<FuseMount>> FuseMount::mount(client::Client& client, Options options, Metrics& metrics) {
   TRY(checkOptions(options));
   options.mount_point = TRY(prepareMountPoint(options));
+  auto ring = makeRing(options);
+  TransportChoice transport{.name = "plain", .why = ring ? "" : ring.error().message};
+  if (!ring && options.transport == Transport::IoUring) return noRing(options, transport.why);
   auto devices = std::make_unique<Devices>(TRY(mountThere(options)));
+  if (ring) devices->prepareRing(std::move(*ring));
   auto session = Session::create(client, options, metrics, *devices);
-  std::unique_ptr<FuseMount> mount(new FuseMount(std::move(options), std::move(session), std::move(devices)));
+  std::unique_ptr<FuseMount> mount(
+      new FuseMount(std::move(options), std::move(session), std::move(devices), std::move(transport)));
   TRY(mount->greet());  // the destructor takes the mount away
+  TRY(mount->startRing());
   mount->start();
   return mount;
 }
 
-FuseMount::FuseMount(Options options, std::shared_ptr<Session> session, std::unique_ptr<Devices> devices)
-    : options_(std::move(options)), session_(std::move(session)), devices_(std::move(devices)) {}
+FuseMount::FuseMount(Options options, std::shared_ptr<Session> session, std::unique_ptr<Devices> devices,
+                     TransportChoice transport)
+    : options_(std::move(options)),
+      session_(std::move(session)),
+      devices_(std::move(devices)),
+      transport_(std::move(transport)) {}
 
 FuseMount::~FuseMount() {
   if (const Status status = unmount(); !status) log::warn("fuse", "{}", status.error().text());
@@ -113,13 +152,38 @@ Status FuseMount::greet() {
   return {};
 }
 
+// Once the kernel has agreed to a ring it asks for nothing until all places are registered, or one was refused.
+Status FuseMount::startRing() {
+  Status started;
+  if (session_->ringAgreed()) {
+    const SignalsBlocked blocked(false);
+    started = devices_->startRing([this](unsigned device, Bytes request) { session_->handle(device, request); });
+    if (started) transport_ = {.name = "io_uring", .why = {}};
+  } else if (devices_->ring() != nullptr) {
+    devices_->dropRing();
+    started = fail(Code::Unsupported, "the kernel didn't offer it");
+  }
+  if (!started) {
+    transport_.why = started.error().message;
+    if (options_.transport == Transport::IoUring) return noRing(options_, transport_.why);
+  }
+  if (const RingShape* ring = devices_->ring(); ring != nullptr && started)
+    log::info("fuse", "{}: requests come over io_uring: {} queues, {} at once from each CPU, {} KiB each",
+              options_.mount_point, ring->cpus, ring->depth, ring->payload / kKiB);
+  else
+    log::info("fuse", "{}: requests come over /dev/fuse, not io_uring: {}", options_.mount_point, transport_.why);
+  return {};
+}
+
 void FuseMount::start() {
   installPoke();
-  devices_->cloneTo(options_.threads);
-  running_.store(options_.threads, std::memory_order_release);
+  // Beside a ring there is little to read: what was forgotten, and interrupts.
+  const unsigned threads = transport_.name == "io_uring" ? 1 : options_.threads;
+  devices_->cloneTo(threads);
+  running_.store(threads, std::memory_order_release);
   {
     const SignalsBlocked blocked(true);
-    for (unsigned worker = 0; worker < options_.threads; ++worker)
+    for (unsigned worker = 0; worker < threads; ++worker)
       workers_.emplace_back([this, worker] { work(worker); });
   }
   {

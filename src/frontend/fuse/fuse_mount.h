@@ -63,14 +63,23 @@ class FuseMount {
 
   const std::string& mountPoint() const { return options_.mount_point; }  // absolute
 
+  // "io_uring" or "plain", and why not io_uring.
+  struct TransportChoice {
+    std::string name = "plain";
+    std::string why;
+  };
+  const TransportChoice& transport() const { return transport_; }
+
   // For tests and status.
   std::size_t nodes() const;
   std::size_t openHandles() const;
 
  private:
-  FuseMount(Options options, std::shared_ptr<Session> session, std::unique_ptr<Devices> devices);
+  FuseMount(Options options, std::shared_ptr<Session> session, std::unique_ptr<Devices> devices,
+            TransportChoice transport);
 
   Status greet();
+  Status startRing();
   void start();
   void work(unsigned worker);
   void watch();
@@ -84,6 +93,7 @@ class FuseMount {
   const Options options_;
   const std::shared_ptr<Session> session_;
   const std::unique_ptr<Devices> devices_;
+  TransportChoice transport_;
   std::vector<std::thread> workers_;
   std::thread watch_;
   std::thread prune_;

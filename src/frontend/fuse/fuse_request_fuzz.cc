@@ -1,13 +1,31 @@
-// Whatever is read from /dev/fuse: parsed, and every field that a session would use is touched.
+// Whatever is read from /dev/fuse, or comes in a ring: parsed, and every field that a session would use is touched.
+#include <array>
 #include <cstdlib>
+#include <cstring>
 
 #include "frontend/fuse/protocol.h"
 
 using namespace forebay;
 using namespace forebay::fuse;
 
+namespace {
+
+// The same bytes as a place of a ring might hold them.
+void joinedFromRing(Bytes bytes) {
+  RingHeader header;
+  if (bytes.size() < sizeof header) return;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  std::array<std::byte, 4096> into{};
+  const auto joined = joinRequest(header, bytes.subspan(sizeof header), into);
+  if (joined && joined->size() > into.size()) std::abort();
+  if (joined) (void)parseRequest(*joined);
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Bytes bytes = std::as_bytes(std::span(data, size));
+  joinedFromRing(bytes);
   const auto header = parseHeader(bytes);
   const auto request = parseRequest(bytes);
   if (!request) return 0;
@@ -28,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                           if (forget.count() * sizeof(fuse_forget_one) > size) std::abort();
                           (void)sum;
                         },
-                        [](const InitRequest& init) { (void)negotiate(init, {.readahead = 1, .max_background = 1}); },
+                        [](const InitRequest& init) { (void)negotiate(init, {.readahead = 1, .max_background = 1, .ring_payload = 4096}); },
                         [](const GetXattrRequest& get) {
                           if (get.name.contains('\0')) std::abort();
                         },

@@ -22,6 +22,13 @@ struct Consistency {
   Duration bound = 30s;  // Bounded only
 };
 
+// How requests and answers go between the kernel and the mount's process.
+enum class Transport {
+  Auto,     // io_uring where the kernel offers it and it can be had, otherwise plain
+  Plain,    // read(2) and write(2) of /dev/fuse
+  IoUring,  // Linux 6.14, where root has set the fuse module's parameter enable_uring
+};
+
 struct Options {
   std::string mount_point;
   std::string name = "forebay";  // the first word of /proc/mounts and `df`: what is mounted, such as "az://acme/data"
@@ -34,11 +41,14 @@ struct Options {
   // Others than the mounting user may look in. Without root it needs "user_allow_other" in /etc/fuse.conf.
   bool allow_other = false;
 
-  // Each reads requests from a descriptor of its own. None ever waits for bytes, so a few keep many cores busy.
+  Transport transport = Transport::Auto;
+  // Of the plain transport. Each reads requests from a descriptor of its own. None ever waits for bytes, so a few keep
+  // many cores busy. (io_uring has one for each CPU, RingShape::kMostThreads at most.)
   unsigned threads = 4;
   // An operation that takes longer ends in EIO.
   Duration deadline = 60s;
-  // Bytes of replies that are being filled or kept for the next read. 128 requests of 1 MiB.
+  // Bytes of replies that are being filled or kept for the next read. 128 requests of 1 MiB. With io_uring half of it is
+  // the ring's.
   std::uint64_t reply_bytes = 128 * kMiB;
   // The kernel reads objects that this machine's node has complete, and of at least so many bytes, by itself, where it
   // can and may (Linux 6.9, root).

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "frontend/fuse/session.h"
+#include "frontend/fuse/channel.h"
 
 namespace forebay::fuse {
 

@@ -190,6 +190,20 @@ Result<Request> parseRequest(Bytes bytes) {
   return Request{.header = header, .body = *body};
 }
 
+Result<Bytes> joinRequest(const RingHeader& header, Bytes payload, MutableBytes into) {
+  fuse_in_header in;
+  std::memcpy(&in, header.message.data(), sizeof in);
+  const std::size_t rest = header.payload_size, whole = in.len;
+  if (rest > payload.size() || whole > into.size() || whole < sizeof in + rest ||
+      whole - sizeof in - rest > header.operation.size())
+    return fail(Code::InvalidArgument, fmt::format("a request of {} bytes, {} of them beside its headers", whole, rest));
+  const std::size_t operation = whole - sizeof in - rest;
+  std::memcpy(into.data(), &in, sizeof in);
+  std::memcpy(into.data() + sizeof in, header.operation.data(), operation);
+  if (rest > 0) std::memcpy(into.data() + sizeof in + operation, payload.data(), rest);
+  return into.first(whole);
+}
+
 std::string_view opcodeName(std::uint32_t opcode) {
   struct Name {
     std::uint32_t opcode;
@@ -302,9 +316,15 @@ Result<InitAnswer> negotiate(const InitRequest& request, InitLimits limits) {
   answer.out.max_pages = kMaxRead / 4096;
   answer.passthrough =
       limits.passthrough && (request.flags & kInitExtended) != 0 && (request.flags & kInitPassthrough) != 0;
+  answer.ring = limits.ring_payload != 0 && (request.flags & kInitExtended) != 0 && (request.flags & kInitRing) != 0;
+  if (answer.ring) {
+    answer.out.flags |= static_cast<std::uint32_t>(kInitExtended);
+    answer.out.flags2 |= static_cast<std::uint32_t>(kInitRing >> 32);
+    answer.out.max_pages = static_cast<std::uint16_t>(limits.ring_payload / 4096);
+  }
   if (answer.passthrough) {
     answer.out.flags |= static_cast<std::uint32_t>(kInitExtended);
-    answer.out.flags2 = static_cast<std::uint32_t>(kInitPassthrough >> 32);
+    answer.out.flags2 |= static_cast<std::uint32_t>(kInitPassthrough >> 32);
     answer.out.unused[0] = 1;  // max_stack_depth: backing files are of file systems that are stacked on none
   }
   return answer;

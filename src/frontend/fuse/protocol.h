@@ -8,6 +8,8 @@
 // A malformed body leaves a readable header (parseHeader), so that it can be refused by its number.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <linux/fuse.h>
 #include <string_view>
@@ -100,6 +102,30 @@ struct Request {
 Result<Header> parseHeader(Bytes bytes);
 Result<Request> parseRequest(Bytes bytes);
 
+// Of Linux 6.14 (7.42), which older headers lack: what a place of a ring and the kernel say to each other.
+struct RingHeader {
+  static constexpr std::size_t kPart = 128;
+  std::array<std::byte, kPart> message{};    // fuse_in_header; in an answer fuse_out_header
+  std::array<std::byte, kPart> operation{};  // the first structure of a request's body
+  std::uint64_t flags = 0;
+  std::uint64_t commit_id = 0;     // names the request when it is answered
+  std::uint32_t payload_size = 0;  // of the rest of the body, or of the answer without its header
+  std::uint32_t padding = 0;
+  std::uint64_t reserved = 0;
+};
+static_assert(sizeof(RingHeader) == 288);
+struct RingCommand {  // in the submission
+  std::uint64_t flags = 0;
+  std::uint64_t commit_id = 0;
+  std::uint16_t queue = 0;
+  std::array<std::uint8_t, 6> padding{};
+};
+static_assert(sizeof(RingCommand) == 24);
+constexpr std::uint32_t kRingRegister = 1, kRingCommitAndFetch = 2;
+
+// A request that came in parts, as parseRequest() wants it. It is put together in `into`.
+Result<Bytes> joinRequest(const RingHeader& header, Bytes payload, MutableBytes into);
+
 // "LOOKUP"; "OTHER" for what has no name here.
 std::string_view opcodeName(std::uint32_t opcode);
 // FORGET, BATCH_FORGET and INTERRUPT are never answered.
@@ -112,6 +138,7 @@ bool nameFits(std::string_view name);
 
 // Of Linux 6.9 (7.40), which older headers lack.
 constexpr std::uint64_t kInitExtended = std::uint64_t{1} << 30, kInitPassthrough = std::uint64_t{1} << 37;
+constexpr std::uint64_t kInitRing = std::uint64_t{1} << 41;  // of Linux 6.14 (7.42)
 constexpr std::uint32_t kOpenPassthrough = 1U << 7;
 struct BackingMap {  // FUSE_DEV_IOC_BACKING_OPEN's
   std::int32_t file = -1;
@@ -126,12 +153,14 @@ inline std::int32_t& backingIdOf(fuse_open_out& out) {
 struct InitAnswer {
   fuse_init_out out{};
   bool passthrough = false;
+  bool ring = false;   // requests come over io_uring once its places are registered, and none before
   bool retry = false;  // the kernel's major version is newer: it will ask again with ours
 };
 struct InitLimits {
   std::uint64_t readahead = 0;
   std::uint16_t max_background = 0;
   bool passthrough = false;  // wanted
+  std::uint32_t ring_payload = 0;  // of a ring that is wanted, which bounds a READ; 0: none is
 };
 // Unsupported for a kernel that is too old.
 Result<InitAnswer> negotiate(const InitRequest& request, InitLimits limits);

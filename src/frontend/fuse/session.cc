@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "frontend/fuse/ring_shape.h"
 
 namespace forebay::fuse {
 namespace {
@@ -26,8 +27,14 @@ std::int64_t wallClockNs() {
 }
 
 // Background requests are readahead: half of the buffers, so that what a program waits for finds one.
-std::uint16_t backgroundFor(std::uint64_t reply_bytes) {
-  return static_cast<std::uint16_t>(std::clamp<std::uint64_t>(reply_bytes / kMaxRead / 2, 4, 512));
+std::uint16_t backgroundFor(std::uint64_t reply_bytes, const RingShape* ring) {
+  const std::uint64_t replies = ring == nullptr ? reply_bytes / kMaxRead : ring->places();
+  return static_cast<std::uint16_t>(std::clamp<std::uint64_t>(replies / 2, 4, 512));
+}
+
+// What the ring takes isn't the pool's.
+std::uint64_t poolBytes(std::uint64_t reply_bytes, const RingShape* ring) {
+  return ring == nullptr ? reply_bytes : reply_bytes - std::min(reply_bytes, ring->bytes());
 }
 
 }  // namespace
@@ -44,7 +51,7 @@ Session::Session(client::Client& client, Options options, Metrics& metrics, Chan
       started_ns_(wallClockNs()),
       passthrough_(channel, options_.passthrough, options_.passthrough_least),
       operations_(options_.max_outstanding),
-      buffers_(options_.reply_bytes) {}
+      buffers_(poolBytes(options_.reply_bytes, channel.ring())) {}
 
 Session::~Session() = default;
 
@@ -81,9 +88,11 @@ void Session::handle(unsigned device, Bytes bytes) {
 }
 
 void Session::on(const Ticket& ticket, const InitRequest& request) {
+  const RingShape* const ring = channel_.ring();
   const auto answer = negotiate(request, {.readahead = options_.readahead,
-                                          .max_background = backgroundFor(options_.reply_bytes),
-                                          .passthrough = passthrough_.wanted()});
+                                          .max_background = backgroundFor(options_.reply_bytes, ring),
+                                          .passthrough = passthrough_.wanted(),
+                                          .ring_payload = ring == nullptr ? 0 : ring->payload});
   if (!answer) {
     {
       const std::lock_guard lock(refusal_mutex_);
@@ -94,6 +103,7 @@ void Session::on(const Ticket& ticket, const InitRequest& request) {
     return;
   }
   passthrough_.offered(answer->passthrough);
+  ring_agreed_.store(answer->ring);
   // Ready first: the next request may be in another worker's hands before this one returns from its write.
   if (!answer->retry) state_.store(State::Ready, std::memory_order_release);
   replyStruct(ticket, answer->out);
@@ -207,7 +217,8 @@ void Session::tick(TimePoint at) {
   metrics_.outstanding.set(operations_.outstanding());
   metrics_.nodes.set(static_cast<std::int64_t>(nodes()));
   metrics_.handles.set(static_cast<std::int64_t>(openHandles()));
-  metrics_.reply_bytes.set(static_cast<std::int64_t>(buffers_.allocated()));
+  const std::uint64_t in_ring = ringAgreed() ? channel_.ring()->bytes() : 0;
+  metrics_.reply_bytes.set(static_cast<std::int64_t>(buffers_.allocated() + in_ring));
 }
 
 void Session::endLate(Operation& op, int error, std::string_view why) {

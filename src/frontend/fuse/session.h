@@ -24,6 +24,7 @@
 #include "client/client.h"
 #include "core/completion.h"
 #include "frontend/fuse/buffer_pool.h"
+#include "frontend/fuse/channel.h"
 #include "frontend/fuse/directory_stream.h"
 #include "frontend/fuse/fuse_metrics.h"
 #include "frontend/fuse/node_table.h"
@@ -33,17 +34,6 @@
 #include "frontend/fuse/protocol.h"
 
 namespace forebay::fuse {
-
-// Where answers go.
-class Channel {
- public:
-  virtual ~Channel() = default;
-  // One message, whole. 0, or the errno of the kernel's refusal: ENOENT if nobody waits for it any more.
-  virtual int send(unsigned device, std::span<const iovec> parts) = 0;
-  // Gives the kernel a file that stands for a node's bytes: its number, or minus the errno of the refusal.
-  virtual int openBacking(int file);
-  virtual void closeBacking(std::uint32_t) {}
-};
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
@@ -57,6 +47,8 @@ class Session : public std::enable_shared_from_this<Session> {
   enum class State { Waiting, Ready, Refused };
   State state() const { return state_.load(std::memory_order_acquire); }
   std::string refusal() const;  // why, once Refused
+  bool ringAgreed() const { return ring_agreed_; }  // once Ready
+
 
   // Nodes that the kernel could be asked to forget, as (parent's node, name).
   struct Prunable {
@@ -175,6 +167,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const std::int64_t started_ns_;  // since 1970: the time of directories that have none
 
   std::atomic<State> state_{State::Waiting};
+  std::atomic<bool> ring_agreed_{false};
   mutable std::mutex refusal_mutex_;
   std::string refusal_;
   std::atomic<bool> stopping_{false};
