@@ -216,6 +216,13 @@ Result<MountOptions> checkMount(const MountArguments& a) {
   options.node_given = !a.node.empty() || std::getenv("FOREBAY_NODE") != nullptr;  // NOLINT(concurrency-mt-unsafe)
   options.directory = TRY(checkedDirectory(a.directory));
   options.allow_other = a.allow_other;
+  if (a.transport == "io_uring") {
+    options.transport = fuse::Transport::IoUring;
+  } else if (a.transport == "plain") {
+    options.transport = fuse::Transport::Plain;
+  } else if (a.transport != "auto") {
+    return wrong("--transport", a.transport, "must be auto, plain or io_uring");
+  }
   options.passthrough = a.passthrough;
   options.log_file = a.log_file;
   options.foreground = a.foreground;

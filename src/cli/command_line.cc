@@ -122,6 +122,9 @@ class Parser {
          "--open-wait", mount_.open_wait,
          "An open waits so long for its object to be complete here, if that should do (default 100ms; 0: never)")
         ->type_name("DURATION");
+    c->add_option("--transport", mount_.transport,
+                  "How the kernel's requests come: io_uring, plain, or auto: io_uring where it can be had (default)")
+        ->type_name("auto|plain|io_uring");
     c->add_option("--uid", mount_.uid, "Whom files belong to (default: you)")->type_name("NUMBER");
     c->add_option("--gid", mount_.gid, "Their group")->type_name("NUMBER");
     c->add_option("--umask", mount_.umask, "Permissions to take away (default 022)")->type_name("OCTAL");

@@ -72,11 +72,12 @@ TEST(CommandLine, flagsForAllCommandsStandBeforeOrAfterTheCommand) {
 TEST(CommandLine, mountFlagsReachTheMount) {
   const auto mount = typed<MountArguments>({"mount", "s3://bucket/x", "/mnt", "-f", "--allow-other", "--umask", "077",
                                             "--endpoint", "http://h:1", "--host-style", "--node", "unix:/x",
-                                            "--no-passthrough", "--open-wait", "1s"});
+                                            "--no-passthrough", "--open-wait", "1s", "--transport", "plain"});
   EXPECT_EQ(mount.source, "s3://bucket/x");
   EXPECT_TRUE(mount.foreground && mount.allow_other);
   EXPECT_FALSE(mount.passthrough);
   EXPECT_EQ(mount.open_wait, "1s");
+  EXPECT_EQ(mount.transport, "plain");
   EXPECT_EQ(mount.umask, "077");
   EXPECT_EQ(mount.path_style, false);
   EXPECT_EQ(mount.node, "unix:/x");
@@ -174,6 +175,8 @@ TEST_F(CheckMount, aMistakeNamesItsFlag) {
   EXPECT_THAT(complaint({.source = "imagenet", .uid = "bob"}), HasSubstr("--uid bob: must be a number"));
   EXPECT_THAT(complaint({.source = "imagenet", .umask = "9"}), HasSubstr("--umask 9: must be an octal"));
   EXPECT_THAT(complaint({.source = "imagenet", .read_timeout = "5"}), HasSubstr("--read-timeout 5: must be"));
+  EXPECT_THAT(complaint({.source = "imagenet", .transport = "fast"}),
+              HasSubstr("--transport fast: must be auto, plain"));
   EXPECT_THAT(complaint({.source = "imagenet", .open_wait = "11s"}), HasSubstr("--open-wait 11s: must be"));
   EXPECT_THAT(complaint({.source = "imagenet", .open_wait = "fast"}), HasSubstr("--open-wait fast: must be"));
   EXPECT_THAT(complaint({.source = "imagenet", .node = "nonsense"}), HasSubstr("--node nonsense"));

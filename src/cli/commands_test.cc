@@ -238,17 +238,25 @@ TEST_F(Commands, statusSumsMountsOverNodesAndShowsWhoIsSilent) {
   }
   cell.status_reply.mutable_nodes(0)->mutable_mounts(0)->set_whole_objects("mapped");
   cell.status_reply.mutable_nodes(0)->mutable_mounts(0)->set_whole_objects_why("the mount was told not to");
+  cell.status_reply.mutable_nodes(0)->mutable_mounts(0)->set_transport("io_uring");
+  cell.status_reply.mutable_nodes(1)->mutable_mounts(0)->set_transport("plain");
+  cell.status_reply.mutable_nodes(1)->mutable_mounts(0)->set_transport_why("this kernel has none");
   cell.status_reply.add_nodes()->set_name("n3");
   EXPECT_EQ(run([&](Terminal& t) { return runStatus(cell, t, {}); }), kExitOk);
-  EXPECT_THAT(output.out, AllOf(HasSubstr("no answer"), HasSubstr("1.00 KiB"), HasSubstr("75.0%"),
-                                HasSubstr("n2: one fault domain only"),
-                                HasSubstr("n1: mounts of data read whole objects through the mount's process, from a "
-                                          "mapping: the mount was told not to\n"),
-                                Not(HasSubstr("n2: mounts of data read"))));
+  EXPECT_THAT(
+      output.out,
+      AllOf(HasSubstr("no answer"), HasSubstr("1.00 KiB"), HasSubstr("75.0%"), HasSubstr("n2: one fault domain only"),
+            HasSubstr("n1: mounts of data read whole objects through the mount's process, from a "
+                      "mapping: the mount was told not to\n"),
+            HasSubstr("n1: mounts of data speak with the kernel over io_uring\n"),
+            HasSubstr("n2: mounts of data speak with the kernel over /dev/fuse alone, not io_uring: "
+                      "this kernel has none\n"),
+            Not(HasSubstr("n2: mounts of data read"))));
   EXPECT_EQ(run([&](Terminal& t) { return runStatus(cell, t, {}); }, true), kExitOk);
   EXPECT_THAT(output.out,
               AllOf(StartsWith(R"({"nodes":[{"name":"n1")"), HasSubstr(R"("hit_ratio":0.75)"),
                     HasSubstr(R"("whole_objects":"mapped","whole_objects_why":"the mount was told not to")"),
+                    HasSubstr(R"("transport":"io_uring","transport_why":"")"),
                     HasSubstr(R"("name":"n3","address":"","reachable":false)")));
 }
 

@@ -167,10 +167,20 @@ fuse::Options fuseOptions(const MountOptions& options, const Served& served) {
   if (options.gid) to.gid = *options.gid;
   if (options.umask) to.umask = *options.umask;
   to.allow_other = options.allow_other;
+  to.transport = options.transport;
   to.passthrough = options.passthrough;
   to.open_wait = options.open_wait;
   to.deadline = options.read_timeout;
   return to;
+}
+
+// For `forebay status`. A node that doesn't hear of it says nothing of it.
+void report(const Served& served, const fuse::FuseMount& mount) {
+  const auto& transport = mount.transport();
+  served.client->reportTransport(served.mount, transport.name, transport.why, io::Reactor::now() + 10s,
+                                 [](const Result<wire::pb::StatusReply>& said) {
+                                   if (!said) log::debug("mount", "tell the node how: {}", said.error().message);
+                                 });
 }
 
 sigset_t endSignals() {
@@ -227,6 +237,7 @@ int runMount(Terminal& terminal, const MountOptions& options) {
   auto mount = fuse::FuseMount::mount(*client, fuseOptions(options, *served), metrics);
   if (!mount) return failed(mount.error());
   if (served->embedded) served->embedded->tellOfRefreshes(mount->get(), served->mount);
+  report(*served, **mount);
   const bool wanted = background->ready(fmt::format("{} is mounted at {}{}", served->url, options.directory,
                                                     options.foreground ? "" : fmt::format(" (log: {})", log_file)));
   if (wanted)

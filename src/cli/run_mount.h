@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/time.h"
 #include "cli/terminal.h"
+#include "frontend/fuse/options.h"
 #include "io/socket.h"
 #include "node/config.h"
 
@@ -26,6 +27,7 @@ struct MountArguments {
   std::string uid, gid, umask;
   bool allow_other = false;
   bool passthrough = true;
+  std::string transport = "auto";
   std::string open_wait = "100ms";
   std::string read_timeout = "60s";
   std::string node, log_file;
@@ -41,6 +43,7 @@ struct MountOptions {
   std::optional<config::Amount> memory = {};   // of a node that has to be started
   std::optional<std::uint32_t> uid = {}, gid = {}, umask = {};
   bool allow_other = false;
+  fuse::Transport transport = fuse::Transport::Auto;
   bool passthrough = true;      // the kernel reads complete objects by itself, where it can
   Duration open_wait = 100ms;   // for an object to be complete, so that the kernel can read it; 0: none
   Duration read_timeout = 60s;  // an operation that takes longer ends in EIO

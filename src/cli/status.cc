@@ -135,11 +135,25 @@ std::string wholeObjects(const NodeStatus& node) {
   return lines;
 }
 
+// How the machine's mounts get the kernel's requests.
+std::string transports(const NodeStatus& node) {
+  std::string lines;
+  for (const MountStatus& mount : node.mounts()) {
+    if (mount.transport().empty()) continue;
+    lines += fmt::format("{}: mounts of {} speak with the kernel over {}", node.name(), printable(mount.name()),
+                         mount.transport() == "io_uring" ? "io_uring" : "/dev/fuse alone");
+    if (!mount.transport_why().empty()) lines += ", not io_uring: " + printable(mount.transport_why());
+    lines += "\n";
+  }
+  return lines;
+}
+
 void notes(Terminal& terminal, const StatusReply& reply) {
   std::string lines = manifests(reply);
   for (const NodeStatus& node : reply.nodes()) {
     for (const std::string& note : node.notes()) lines += fmt::format("{}: {}\n", node.name(), printable(note));
     lines += wholeObjects(node);
+    lines += transports(node);
     if (node.bad_frames() != 0) {
       lines += fmt::format("{}: {} malformed frames: something else than Forebay speaks to it\n", node.name(),
                            humanCount(node.bad_frames()));

@@ -24,6 +24,8 @@ void mountJson(JsonWriter& json, const wire::pb::MountStatus& mount) {
   json.field("origin_retries", mount.origin_retries()).field("origin_errors", mount.origin_errors());
   if (!mount.whole_objects().empty())
     json.field("whole_objects", mount.whole_objects()).field("whole_objects_why", mount.whole_objects_why());
+  if (!mount.transport().empty())
+    json.field("transport", mount.transport()).field("transport_why", mount.transport_why());
   json.field("hidden_names", mount.hidden_names()).field("peer_bytes", mount.peer_bytes());
   json.field("direct_bytes", mount.direct_bytes());
   if (!mount.manifest_digest().empty())

@@ -235,14 +235,30 @@ void NodeClient::where(std::string mount, std::string path, TimePoint deadline, 
       });
 }
 
-void NodeClient::status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done) {
-  wire::pb::StatusRequest request;
-  request.set_cell(cell);
-  ask(*connection_, wire::MessageType::StatusRequest, std::move(request), deadline,
+namespace {
+void askStatus(NodeConnection& connection, wire::pb::StatusRequest request, TimePoint deadline,
+               Callback<wire::pb::StatusReply> done) {
+  ask(connection, wire::MessageType::StatusRequest, std::move(request), deadline,
       [done = std::move(done)](Result<Bytes> body) mutable {
         if (!body) return done(fail(body.error()));
         done(wire::parse<wire::pb::StatusReply>(*body));
       });
+}
+}  // namespace
+
+void NodeClient::status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done) {
+  wire::pb::StatusRequest request;
+  request.set_cell(cell);
+  askStatus(*connection_, std::move(request), deadline, std::move(done));
+}
+
+void NodeClient::reportTransport(std::string mount, std::string transport, std::string why, TimePoint deadline,
+                                 Callback<wire::pb::StatusReply> done) {
+  wire::pb::StatusRequest request;
+  request.mutable_report()->set_mount(std::move(mount));
+  request.mutable_report()->set_transport(std::move(transport));
+  request.mutable_report()->set_transport_why(std::move(why));
+  askStatus(*connection_, std::move(request), deadline, std::move(done));
 }
 
 namespace {

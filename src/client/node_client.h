@@ -76,6 +76,9 @@ class NodeClient : public CellReader {
               Callback<io::Descriptor> done) override;
   void where(std::string mount, std::string path, TimePoint deadline, Callback<Where> done);
   void status(bool cell, TimePoint deadline, Callback<wire::pb::StatusReply> done);
+  // Of a mount's process, for `forebay status`: how it gets the kernel's requests, and why not otherwise.
+  void reportTransport(std::string mount, std::string transport, std::string why, TimePoint deadline,
+                       Callback<wire::pb::StatusReply> done);
   // What is known of names, and what is held of objects, at and below each path of a mount ("": all of it) goes, on
   // every node of the cell: what each said, or why not.
   void refresh(std::string mount, std::span<const std::string> paths, TimePoint deadline,

@@ -66,6 +66,7 @@ struct Mount {
   std::shared_ptr<const Manifest> manifest;      // of a frozen mount: its names; null for others
   std::optional<Error> refusal;                  // why nothing is said about its names; of a frozen mount
   std::string whole_objects, whole_objects_why;  // MountStatus has them
+  std::string transport, transport_why;          // those too
   bool said_hidden = false;                      // hidden names are logged once
   bool offered = true;  // false: its origin hasn't answered yet, and if it doesn't, the mount goes again
 

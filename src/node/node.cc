@@ -474,6 +474,8 @@ wire::pb::MountStatus Node::Impl::status(const Mount& mount) const {
   if (mount.refusal) s.set_refusal(mount.refusal->message);
   s.set_whole_objects(mount.whole_objects);
   s.set_whole_objects_why(mount.whole_objects_why);
+  s.set_transport(mount.transport);
+  s.set_transport_why(mount.transport_why);
   s.set_bytes_served(mount.metrics->bytes_served.value());
   s.set_requests_served(mount.metrics->requests.value());
   s.set_hits(mount.metrics->hits.value());

@@ -191,9 +191,12 @@ Status Requests::region(const io::Request& request, Bytes body, io::Reply& reply
   return {};
 }
 
+namespace {
+constexpr std::size_t kMostText = 200;  // that a mount's process may say of itself
+}
+
 // How a mount reads whole objects: the last one that opened any is what `status` says.
 void Requests::noteReads(Mount& mount, const wire::pb::RegionRequest& message) const {
-  constexpr std::size_t kMostText = 200;
   const std::string none = deps_.arena.whyNoFiles();
   mount.whole_objects = !none.empty() ? "plain" : message.reads() == "passthrough" ? "passthrough" : "mapped";
   mount.whole_objects_why = !none.empty() ? none : message.why().substr(0, kMostText);
@@ -418,8 +421,17 @@ struct Requests::CellStatus {
   }
 };
 
-Status Requests::status(const io::Request&, Bytes body, io::Reply& reply) {
+// How a mount's process gets the kernel's requests: the last one that was mounted is what `status` says.
+void Requests::noteReport(const wire::pb::MountReport& report) const {
+  Mount* const mount = deps_.mounts.find(report.mount());
+  if (mount == nullptr) return;
+  mount->transport = report.transport() == "io_uring" ? "io_uring" : "plain";
+  mount->transport_why = report.transport_why().substr(0, kMostText);
+}
+
+Status Requests::status(const io::Request& request, Bytes body, io::Reply& reply) {
   const auto message = TRY(wire::parse<wire::pb::StatusRequest>(body));
+  if (message.has_report() && request.from.identity.is_unix) noteReport(message.report());
   auto cell = std::make_shared<CellStatus>();
   cell->reply = std::move(reply);
   *cell->message.add_nodes() = deps_.status();

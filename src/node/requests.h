@@ -67,6 +67,7 @@ class Requests : public io::RequestHandler {
   Status addMount(const io::Request& request, Bytes body, io::Reply& reply);
   Status region(const io::Request& request, Bytes body, io::Reply& reply);
   void noteReads(Mount& mount, const wire::pb::RegionRequest& message) const;
+  void noteReport(const wire::pb::MountReport& report) const;
   Status answerRegion(const core::Plan& plan, io::Reply& reply);
   Result<Mount*> mountOf(const std::string& name);
 

@@ -225,7 +225,7 @@ def test_without_passthrough_the_mount_reads_the_arena_itself(make_cell, fake_or
     origin.add("data", ("o", SIZE))
     cell = make_cell(mounts=[{"name": "data", **origin.mount("azure", "data")}])
     cell.nodes[0].cli("load", "data/o")
-    mount = cell.mount("data", options=["--no-passthrough"])
+    mount = cell.mount("data", options=["--no-passthrough", "--transport", "plain"])
     served, written = cell.nodes[0].metric("forebay_served_bytes_total"), written_by(mount.process)
     fd = os.open(mount / "o", os.O_RDONLY)
     assert os.pread(fd, MIB, 0) == data.known_bytes("data", "o", 0, MIB)

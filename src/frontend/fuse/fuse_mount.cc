@@ -94,7 +94,8 @@ Result<std::unique_ptr<Ring>> makeRing(const Options& options) {
   const std::string parameter = shortFile(kRingParameter);
   if (parameter.empty()) return fail(Code::Unsupported, "this kernel has none (Linux 6.14 has)");
   if (!parameter.starts_with('Y'))
-    return fail(Code::Unsupported, fmt::format("it is off in this kernel; root turns it on: echo Y > {}", kRingParameter));
+    return fail(Code::Unsupported,
+                fmt::format("it is off in this kernel; root turns it on: echo Y > {}", kRingParameter));
   const unsigned cpus = cpusIn(shortFile(kPossibleCpus));
   if (cpus == 0) return fail(Code::Unsupported, fmt::format("{} isn't readable", kPossibleCpus));
   const auto shape = TRY(RingShape::within(options.reply_bytes / 2, cpus, cpusIn(shortFile(kOnlineCpus))));
@@ -183,8 +184,7 @@ void FuseMount::start() {
   running_.store(threads, std::memory_order_release);
   {
     const SignalsBlocked blocked(true);
-    for (unsigned worker = 0; worker < threads; ++worker)
-      workers_.emplace_back([this, worker] { work(worker); });
+    for (unsigned worker = 0; worker < threads; ++worker) workers_.emplace_back([this, worker] { work(worker); });
   }
   {
     const SignalsBlocked blocked(false);

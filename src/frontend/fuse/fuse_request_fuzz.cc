@@ -46,7 +46,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                           if (forget.count() * sizeof(fuse_forget_one) > size) std::abort();
                           (void)sum;
                         },
-                        [](const InitRequest& init) { (void)negotiate(init, {.readahead = 1, .max_background = 1, .ring_payload = 4096}); },
+                        [](const InitRequest& init) {
+                          (void)negotiate(init, {.readahead = 1, .max_background = 1, .ring_payload = 4096});
+                        },
                         [](const GetXattrRequest& get) {
                           if (get.name.contains('\0')) std::abort();
                         },

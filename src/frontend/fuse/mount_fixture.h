@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
+#include <sys/file.h>
 #include <unistd.h>
 #include <vector>
 
@@ -82,6 +83,17 @@ class MountTest : public testing::Test {
     if (!directory_.empty()) ::rmdir(directory_.c_str());
   }
 
+  // Over io_uring, whose parameter is the machine's: it is as it was when this returns. False: it can't be set here.
+  bool mountOverRing() {
+    const Descriptor parameter(::open("/sys/module/fuse/parameters/enable_uring", O_RDWR | O_CLOEXEC));
+    if (!parameter || ::flock(parameter.get(), LOCK_EX) != 0) return false;
+    char before = 'N';
+    if (::pread(parameter.get(), &before, 1, 0) != 1 || ::pwrite(parameter.get(), "Y", 1, 0) != 1) return false;
+    options_.transport = Transport::IoUring;
+    mountIt();
+    EXPECT_EQ(::pwrite(parameter.get(), &before, 1, 0), 1);
+    return true;
+  }
   void mountIt() {
     auto mounted = FuseMount::mount(client_, options_, metrics_);
     ASSERT_TRUE(mounted) << mounted.error().text();

@@ -47,8 +47,8 @@ struct Options {
   unsigned threads = 4;
   // An operation that takes longer ends in EIO.
   Duration deadline = 60s;
-  // Bytes of replies that are being filled or kept for the next read. 128 requests of 1 MiB. With io_uring half of it is
-  // the ring's.
+  // Bytes of replies that are being filled or kept for the next read. 128 requests of 1 MiB. With io_uring half of it
+  // is the ring's.
   std::uint64_t reply_bytes = 128 * kMiB;
   // The kernel reads objects that this machine's node has complete, and of at least so many bytes, by itself, where it
   // can and may (Linux 6.9, root).

@@ -196,7 +196,8 @@ Result<Bytes> joinRequest(const RingHeader& header, Bytes payload, MutableBytes 
   const std::size_t rest = header.payload_size, whole = in.len;
   if (rest > payload.size() || whole > into.size() || whole < sizeof in + rest ||
       whole - sizeof in - rest > header.operation.size())
-    return fail(Code::InvalidArgument, fmt::format("a request of {} bytes, {} of them beside its headers", whole, rest));
+    return fail(Code::InvalidArgument,
+                fmt::format("a request of {} bytes, {} of them beside its headers", whole, rest));
   const std::size_t operation = whole - sizeof in - rest;
   std::memcpy(into.data(), &in, sizeof in);
   std::memcpy(into.data() + sizeof in, header.operation.data(), operation);

@@ -159,7 +159,7 @@ struct InitAnswer {
 struct InitLimits {
   std::uint64_t readahead = 0;
   std::uint16_t max_background = 0;
-  bool passthrough = false;  // wanted
+  bool passthrough = false;        // wanted
   std::uint32_t ring_payload = 0;  // of a ring that is wanted, which bounds a READ; 0: none is
 };
 // Unsupported for a kernel that is too old.

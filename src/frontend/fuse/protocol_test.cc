@@ -142,5 +142,69 @@ TEST(Protocol, errorsHaveTheErrnoThatTellsMost) {
     EXPECT_EQ(errnoOf(code), EIO) << codeName(code);
 }
 
+TEST(JoinedRequest, isWhatOneReadWouldHaveGiven) {
+  fuse_in_header in{};
+  in.opcode = FUSE_GETXATTR;
+  in.unique = 9;
+  in.len = sizeof in + sizeof(fuse_getxattr_in) + 6;
+  RingHeader header;
+  std::memcpy(header.message.data(), &in, sizeof in);
+  const fuse_getxattr_in get{.size = 100};
+  std::memcpy(header.operation.data(), &get, sizeof get);
+  header.payload_size = 6;
+  std::array<std::byte, 256> into{};
+  const auto joined = joinRequest(header, bytesOf("user.x"), into);
+  ASSERT_FALSE(joined && parseRequest(*joined)) << "its name has no end";
+  const std::string name("user.", 6);  // with its end
+  const auto whole = joinRequest(header, bytesOf(name), into);
+  ASSERT_TRUE(whole);
+  const auto request = parseRequest(*whole);
+  ASSERT_TRUE(request) << request.error().text();
+  EXPECT_EQ(request->header.unique, 9U);
+  EXPECT_EQ(std::get<GetXattrRequest>(request->body).name, "user.");
+  EXPECT_EQ(std::get<GetXattrRequest>(request->body).size, 100U);
+}
+
+TEST(JoinedRequest, whoseLengthsDoNotFitIsRefused) {
+  struct Row {
+    std::uint32_t len, payload;
+  };
+  const std::string payload(64, 'x');
+  std::array<std::byte, 256> into{};
+  const auto fits = [&](const Row& row) {
+    fuse_in_header in{};
+    in.unique = 1;
+    in.len = row.len;
+    RingHeader header;
+    std::memcpy(header.message.data(), &in, sizeof in);
+    header.payload_size = row.payload;
+    return joinRequest(header, bytesOf(payload), into).has_value();
+  };
+  EXPECT_TRUE(fits({40, 0}));
+  EXPECT_TRUE(fits({40 + 128, 0}));
+  EXPECT_TRUE(fits({40 + 128 + 64, 64}));
+  EXPECT_FALSE(fits({39, 0}));
+  EXPECT_FALSE(fits({40 + 129, 0})) << "more than its header holds";
+  EXPECT_FALSE(fits({40, 1})) << "less than its payload";
+  EXPECT_FALSE(fits({40 + 65, 65})) << "more than was sent";
+  EXPECT_FALSE(fits({257, 64})) << "more than has room";
+  EXPECT_FALSE(fits({UINT32_MAX, UINT32_MAX}));
+}
+
+TEST(Negotiation, takesARingWhereItIsWantedAndOffered) {
+  const InitRequest offered{.major = 7, .minor = 42, .flags = kInitExtended | kInitRing | FUSE_MAX_PAGES};
+  const auto answer = negotiate(offered, {.readahead = 1, .max_background = 4, .ring_payload = 256 * kKiB});
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->ring);
+  EXPECT_EQ(answer->out.flags2, kInitRing >> 32);
+  EXPECT_EQ(answer->out.max_pages, 64) << "an answer fits a place";
+  EXPECT_FALSE(negotiate(offered, {.readahead = 1, .max_background = 4})->ring);
+  const InitRequest old{.major = 7, .minor = 38, .flags = FUSE_MAX_PAGES};
+  const auto without = negotiate(old, {.readahead = 1, .max_background = 4, .ring_payload = 256 * kKiB});
+  EXPECT_FALSE(without->ring);
+  EXPECT_EQ(without->out.flags2, 0U);
+  EXPECT_EQ(without->out.max_pages, kMaxRead / 4096);
+}
+
 }  // namespace
 }  // namespace forebay::fuse

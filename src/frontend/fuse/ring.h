@@ -1,5 +1,5 @@
 // FUSE over io_uring: requests come in, and answers go out, through memory that is registered once. One system call
-// gives an answer and takes the next request, and the kernel copies in the thread that serves, on the asker's CPU.
+// gives an answer and takes the next request.
 //
 //   auto ring = TRY(Ring::create(shape));       // memory and rings, before INIT: the kernel is asked for nothing yet
 //   ... INIT is answered with kInitRing; from then on the kernel keeps requests back ...
@@ -40,7 +40,8 @@ class Ring {
 
   // `device`: of /dev/fuse, of this connection. `handle` gets whole requests and sees to it that each is answered.
   Status start(int device, Handle handle);
-  // An answer: its fuse_out_header is the first part. Always taken: the kernel says nothing of whether it is waited for.
+  // An answer: its fuse_out_header is the first part. Always taken: the kernel says nothing of whether it is waited
+  // for.
   int send(unsigned place, std::span<const iovec> parts);
   // Answers that were sent are on their way when it returns; requests that weren't answered stay with the kernel.
   void stop();

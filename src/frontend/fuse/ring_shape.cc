@@ -20,8 +20,8 @@ Result<RingShape> RingShape::within(std::uint64_t bytes, unsigned cpus, unsigned
     shape.depth = static_cast<unsigned>(std::min<std::uint64_t>(depth, kMostDepth));
     return shape;
   }
-  return fail(Code::Unsupported, fmt::format("{} CPUs need more memory for replies than {} MiB", shape.cpus,
-                                             bytes / kMiB));
+  return fail(Code::Unsupported,
+              fmt::format("{} CPUs need more memory for replies than {} MiB", shape.cpus, bytes / kMiB));
 }
 
 unsigned cpusIn(std::string_view list) {

@@ -16,11 +16,11 @@
 namespace forebay::fuse {
 
 struct RingShape {
-  unsigned cpus = 0;     // queues
-  unsigned online = 0;   // of those: the first so many have `depth` places, others one
-  unsigned depth = 0;    // requests of one CPU that the mount's process can have at once
+  unsigned cpus = 0;          // queues
+  unsigned online = 0;        // of those: the first so many have `depth` places, others one
+  unsigned depth = 0;         // requests of one CPU that the mount's process can have at once
   std::uint32_t payload = 0;  // bytes of the largest answer
-  unsigned threads = 0;  // that serve the queues
+  unsigned threads = 0;       // that serve the queues
 
   unsigned depthOf(unsigned queue) const { return queue < online ? depth : 1; }
   unsigned places() const { return (online * depth) + (cpus - online); }

@@ -11,8 +11,8 @@ TEST(RingShapeTest, depthFallsWithCpusAndThenTheLargestAnswer) {
     std::uint64_t payload;
   };
   constexpr Row kRows[] = {
-      {1, 1, 32, kMiB},      {2, 2, 32, kMiB},          {8, 8, 8, kMiB},           {16, 16, 4, kMiB},
-      {32, 32, 4, kMiB / 2}, {64, 64, 4, kMiB / 4},     {128, 128, 4, kMiB / 8},   {256, 256, 2, kMiB / 8},
+      {1, 1, 32, kMiB},      {2, 2, 32, kMiB},      {8, 8, 8, kMiB},         {16, 16, 4, kMiB},
+      {32, 32, 4, kMiB / 2}, {64, 64, 4, kMiB / 4}, {128, 128, 4, kMiB / 8}, {256, 256, 2, kMiB / 8},
       {240, 2, 9, kMiB / 4}, {64, 4, 17, kMiB / 2},
   };
   for (const Row& row : kRows) {
@@ -43,7 +43,8 @@ TEST(RingShapeTest, listsOfCpusAreRead) {
   EXPECT_EQ(cpusIn("0\n"), 1U);
   EXPECT_EQ(cpusIn("0-3,8-11"), 12U);
   EXPECT_EQ(cpusIn("0,2"), 3U);
-  for (const char* wrong : {"", "\n", "x", "0-", "0-99999999999", "-", "0-65535"}) EXPECT_EQ(cpusIn(wrong), 0U) << wrong;
+  for (const char* wrong : {"", "\n", "x", "0-", "0-99999999999", "-", "0-65535"})
+    EXPECT_EQ(cpusIn(wrong), 0U) << wrong;
 }
 
 }  // namespace

@@ -46,9 +46,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   enum class State { Waiting, Ready, Refused };
   State state() const { return state_.load(std::memory_order_acquire); }
-  std::string refusal() const;  // why, once Refused
+  std::string refusal() const;                      // why, once Refused
   bool ringAgreed() const { return ring_agreed_; }  // once Ready
-
 
   // Nodes that the kernel could be asked to forget, as (parent's node, name).
   struct Prunable {
