@@ -1,10 +1,12 @@
-// The best that a FUSE file system of this kernel's plain transport could do: it answers every request from memory, and
-// does nothing else. The limit of what goes through a mount.
+// The best that a FUSE file system of this kernel could do over one transport, plain or io_uring: it answers every
+// request from memory, and does nothing else. The limit of what goes through a mount.
 //
-//   forebay_limit_empty_fuse --mount DIR [--size BYTES] [--files N] [--threads T] [--readahead BYTES]
+//   forebay_limit_empty_fuse --mount DIR [--size BYTES] [--files N] [--readahead BYTES] [--threads T]
+//                            [--io-uring [--depth N]]
 //
-// DIR/file has --size bytes; DIR/small has --files files of 64 KiB, f0 and so on. It is mounted when it prints a line,
-// and ends when it is unmounted.
+// --io-uring: requests come over io_uring, --depth at once from each CPU, if the fuse module's parameter enable_uring
+// is Y. DIR/file has --size bytes; DIR/small has --files files of 64 KiB, f0 and so on. It is mounted when it prints a
+// line, and ends when it is unmounted.
 #include <CLI/CLI.hpp>
 #include <cstring>
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "limits/fuse_ring.h"
 #include "limits/measure.h"
 
 namespace forebay::bench {
@@ -28,7 +31,14 @@ constexpr std::size_t kMaxRead = kMiB, kRequest = 64 * kKiB;
 struct Arguments {
   std::string mount;
   std::uint64_t size = 512 * kMiB, files = 0, readahead = 4 * kMiB;
-  unsigned threads = 4;
+  unsigned threads = 4, depth = 8;
+  bool io_uring = false;
+};
+
+// Where an answer goes.
+struct Asker {
+  int fd = -1;
+  FuseRing::Place* place = nullptr;
 };
 
 class EmptyFuse {
@@ -42,6 +52,7 @@ class EmptyFuse {
       die(fmt::format("mount {}: {}", arguments.mount, strerrordesc_np(errno)));
   }
   void run() {
+    if (arguments_.io_uring) return runRing();
     std::vector<std::thread> threads;
     for (unsigned i = 1; i < arguments_.threads; ++i) threads.emplace_back([this] { work(clone()); });
     work(device_);
@@ -49,6 +60,21 @@ class EmptyFuse {
   }
 
  private:
+  // INIT, FORGET and interrupts come over the device all the same.
+  void runRing() {
+    FuseRing ring(device_, arguments_.depth, kMaxRead);
+    std::vector<std::byte> request(kRequest);
+    if (read(device_, request.data(), request.size()) < 0) die("no INIT came");
+    answer({.fd = device_}, *reinterpret_cast<const fuse_in_header*>(request.data()),
+           request.data() + sizeof(fuse_in_header));
+    if (!ring_taken_) die("this kernel offers no FUSE over io_uring: its parameter enable_uring must be Y");
+    std::thread others([this] { work(device_); });
+    ring.serve([this](FuseRing::Place& place) {
+      const fuse_in_header in = *reinterpret_cast<const fuse_in_header*>(place.header->message.data());
+      answer({.place = &place}, in, in.opcode == FUSE_LOOKUP ? place.payload : place.header->operation.data());
+    });
+    others.join();
+  }
   int clone() const {
     const int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     auto of = static_cast<std::uint32_t>(device_);
@@ -61,20 +87,22 @@ class EmptyFuse {
       const ssize_t n = read(fd, request.data(), request.size());
       if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)) continue;
       if (n < 0) return;  // unmounted
-      answer(fd, request.data());
+      answer({.fd = fd}, *reinterpret_cast<const fuse_in_header*>(request.data()),
+             request.data() + sizeof(fuse_in_header));
     }
   }
-  static void send(int fd, std::uint64_t unique, int error, Bytes bytes) {
+  static void send(const Asker& to, std::uint64_t unique, int error, Bytes bytes) {
+    if (to.place != nullptr) return to.place->answer(unique, error, bytes);
     fuse_out_header header{};
     header.len = static_cast<std::uint32_t>(sizeof header + bytes.size());
     header.error = -error;
     header.unique = unique;
     const iovec parts[] = {{&header, sizeof header}, {const_cast<std::byte*>(bytes.data()), bytes.size()}};
-    (void)!writev(fd, parts, bytes.empty() ? 1 : 2);
+    (void)!writev(to.fd, parts, bytes.empty() ? 1 : 2);
   }
   template <class T>
-  static void sendStruct(int fd, std::uint64_t unique, const T& out) {
-    send(fd, unique, 0, std::as_bytes(std::span(&out, 1)));
+  static void sendStruct(const Asker& to, std::uint64_t unique, const T& out) {
+    send(to, unique, 0, std::as_bytes(std::span(&out, 1)));
   }
   fuse_attr attributes(std::uint64_t node) const {
     fuse_attr attr{};
@@ -101,49 +129,47 @@ class EmptyFuse {
     const std::uint64_t number = std::strtoull(name + 1, nullptr, 10);
     return number < arguments_.files ? kFirstSmall + number : 0;
   }
-  void answer(int fd, const std::byte* request) {
-    const auto& in = *reinterpret_cast<const fuse_in_header*>(request);
-    const std::byte* const body = request + sizeof in;
+  void answer(const Asker& to, const fuse_in_header& in, const std::byte* body) {
     switch (in.opcode) {
       case FUSE_INIT:
-        return init(fd, in.unique, *reinterpret_cast<const fuse_init_in*>(body));
+        return init(to, in.unique, *reinterpret_cast<const fuse_init_in*>(body));
       case FUSE_LOOKUP: {
         const std::uint64_t node = lookup(in.nodeid, reinterpret_cast<const char*>(body));
-        return node == 0 ? send(fd, in.unique, ENOENT, {}) : sendStruct(fd, in.unique, entry(node));
+        return node == 0 ? send(to, in.unique, ENOENT, {}) : sendStruct(to, in.unique, entry(node));
       }
       case FUSE_GETATTR: {
         fuse_attr_out out{};
         out.attr_valid = 3'600;
         out.attr = attributes(in.nodeid);
-        return sendStruct(fd, in.unique, out);
+        return sendStruct(to, in.unique, out);
       }
       case FUSE_OPEN:
       case FUSE_OPENDIR: {
         fuse_open_out out{};
         out.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
-        return sendStruct(fd, in.unique, out);
+        return sendStruct(to, in.unique, out);
       }
       case FUSE_READ: {
         const auto& read = *reinterpret_cast<const fuse_read_in*>(body);
         const std::uint64_t size = in.nodeid == kFile ? arguments_.size : kSmallSize;
         const std::uint64_t end = std::min<std::uint64_t>(size, read.offset + read.size);
-        if (read.offset >= end) return send(fd, in.unique, 0, {});
-        return send(fd, in.unique, 0, memory_.bytes(read.offset, end - read.offset));
+        if (read.offset >= end) return send(to, in.unique, 0, {});
+        return send(to, in.unique, 0, memory_.bytes(read.offset, end - read.offset));
       }
       case FUSE_RELEASE:
       case FUSE_RELEASEDIR:
       case FUSE_READDIR:
       case FUSE_FLUSH:
-        return send(fd, in.unique, 0, {});
+        return send(to, in.unique, 0, {});
       case FUSE_FORGET:
       case FUSE_BATCH_FORGET:
       case FUSE_INTERRUPT:
         return;
       default:
-        return send(fd, in.unique, ENOSYS, {});
+        return send(to, in.unique, ENOSYS, {});
     }
   }
-  void init(int fd, std::uint64_t unique, const fuse_init_in& in) const {
+  void init(const Asker& to, std::uint64_t unique, const fuse_init_in& in) {
     fuse_init_out out{};
     out.major = FUSE_KERNEL_VERSION;
     out.minor = FUSE_KERNEL_MINOR_VERSION;
@@ -154,12 +180,19 @@ class EmptyFuse {
     out.max_write = 4'096;
     out.time_gran = 1;
     out.max_pages = kMaxRead / 4'096;
-    sendStruct(fd, unique, out);
+    constexpr std::uint32_t kExtended = 1U << 30, kRing = 1U << (41 - 32);
+    ring_taken_ = arguments_.io_uring && (in.flags & kExtended) != 0 && (in.flags2 & kRing) != 0;
+    if (ring_taken_) {
+      out.flags |= kExtended;
+      out.flags2 = kRing;
+    }
+    sendStruct(to, unique, out);
   }
 
   const Arguments arguments_;
   const Memory memory_;
   int device_ = -1;
+  bool ring_taken_ = false;
 };
 
 // How far the kernel reads ahead is the mount's backing device's to say.
@@ -184,6 +217,8 @@ int main(int argc, char** argv) {
   app.add_option("--files", arguments.files);
   app.add_option("--readahead", arguments.readahead);
   app.add_option("--threads", arguments.threads)->check(CLI::Range(1, 64));
+  app.add_flag("--io-uring", arguments.io_uring);
+  app.add_option("--depth", arguments.depth)->check(CLI::Range(1, 64));
   CLI11_PARSE(app, argc, argv);
   forebay::bench::EmptyFuse fuse(arguments);
   std::thread ready([&arguments] {

@@ -1,5 +1,7 @@
 """Warm reads through the mount's process, passthrough off, against an empty FUSE file system of the same kernel that
-answers from memory (bench/limits/empty_fuse.cc, the best of a few numbers of threads).
+answers from memory (bench/limits/empty_fuse.cc, the best of a few numbers of threads, or of requests at once). Both
+speak to the kernel as the mount chose to: over io_uring where the machine offers it (the fuse module's parameter
+enable_uring), else over the plain transport.
 
 - fuse.seq: one process, reads of 1 MiB, the kernel's pages dropped before each pass.
 - fuse.rand4k: eight processes, random 4 KiB, O_DIRECT.
@@ -19,7 +21,10 @@ ROWS = ("fuse.seq", "fuse.rand4k", "fuse.mmap8", "small.mount")
 
 SIZE, FILES, SMALL = 512 << 20, 10_000, 64 << 10
 MEMORY = "2GiB"
-THREADS = [{"threads": 2}, {"threads": 4}, {"threads": 8}]
+GRIDS = {
+    "plain": [{"threads": 2}, {"threads": 4}, {"threads": 8}],
+    "io_uring": [{"io-uring": True, "depth": 2}, {"io-uring": True, "depth": 8}, {"io-uring": True, "depth": 32}],
+}
 SHAPES = {
     "fuse.seq": ({"how": "read", "drop": True, "passes": 3}, "file", gigabytes_per_second, "GB/s", 0.9),
     "fuse.rand4k": ({"how": "random", "piece": 4096, "processes": 8, "count": 4_000}, "file", requests_per_second, "reads/s", 0.8),
@@ -38,13 +43,15 @@ def measure(bench):
                 node={"memory": MEMORY}).start()
     cell.nodes[0].cli("load", "bench", seconds=300)
     ours = cell.mount("bench", options=["--no-passthrough"]).directory
+    transport = until("the node knows how it is mounted",
+                      lambda: cell.nodes[0].json("status")["nodes"][0]["mounts"][0].get("transport"), 20)
     got = origin.stats()["get_bytes"]
-    rows = [row(bench, name, ours) for name in ROWS if name in bench.wanted]
+    rows = [row(bench, name, ours, transport) for name in ROWS if name in bench.wanted]
     assert origin.stats()["get_bytes"] == got, "a read that is to be warm went to the origin"
     return rows
 
 
-def row(bench, name, ours):
+def row(bench, name, ours, transport):
     options, below, of, unit, target = SHAPES[name]
 
     def read(root, **more):
@@ -52,15 +59,15 @@ def row(bench, name, ours):
             forget_names()
         return run_json(bench.program("forebay_limit_file_reads"), *words({"path": Path(root) / below, **options, **more}))
 
-    def empty(threads, **more):
-        with Empty(bench, threads) as root:
+    def empty(how, **more):
+        with Empty(bench, how) as root:
             return read(root, **more)
 
-    best = best_of(THREADS, lambda threads: empty(threads)["seconds"], tries=1)
+    best = best_of(GRIDS[transport], lambda how: empty(how)["seconds"], tries=1)
     read(ours)
     pairs = Pairs.measure(lambda: empty(best), lambda: read(ours))
     return pairs.row(name, unit, of, target=target,
-                     note=f"passthrough off; limit: an empty FUSE file system, plain transport, {told(best)}")
+                     note=f"passthrough off; limit: an empty FUSE file system; both {transport}, {told(best)}")
 
 
 def forget_names():
@@ -71,11 +78,11 @@ def forget_names():
 class Empty:
     """An empty FUSE file system, mounted."""
 
-    def __init__(self, bench, threads):
+    def __init__(self, bench, how):
         self.root = bench.directory / "empty"
         self.root.mkdir(exist_ok=True)
         command = [bench.program("forebay_limit_empty_fuse"), "--mount", self.root, "--size", str(SIZE),
-                   "--files", str(FILES), *words(threads)]
+                   "--files", str(FILES), *words(how)]
         self.process = bench.running.start("empty-fuse", command)
         self.process.expected_to_end = True
 

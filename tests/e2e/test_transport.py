@@ -61,6 +61,7 @@ def test_a_node_that_dies_under_a_mount_over_io_uring_hangs_nobody(cell):
     cell.nodes[0].process.kill()
     with pytest.raises(OSError):
         data.read_file(mount / "small/2")
+    mount.process.expected_to_end = True
     subprocess.run(["umount", mount.directory], check=True, timeout=20)
     until("its process ends", lambda: not mount.process.alive(), 20)
 
@@ -69,7 +70,8 @@ def test_io_uring_that_cannot_be_had_is_an_error_and_auto_goes_without(cell, pro
     node = cell.nodes[0]
     if RING.exists() and RING.read_text(encoding="ascii").startswith("Y"):
         pytest.skip("this machine's kernel offers it to all")
-    asked = subprocess.run([program("forebay"), "mount", "data", tmp_path, "--foreground", "--transport", "io_uring"],
+    (tmp_path / "asked").mkdir()
+    asked = subprocess.run([program, "mount", "data", tmp_path / "asked", "--foreground", "--transport", "io_uring"],
                            env=node.environment(), capture_output=True, timeout=20, check=False)
     assert asked.returncode == 1
     assert b"no FUSE over io_uring: " in asked.stderr
