@@ -45,7 +45,7 @@ class FuseRing {
         depth_(depth),
         stride_(largest + kPage),
         cpus_(possibleCpus()),
-        memory_(cpus_ * depth * stride_) {}
+        memory_(std::size_t{cpus_} * depth * stride_) {}
 
   // Until it is unmounted. `answer(place)` answers.
   template <class Answer>

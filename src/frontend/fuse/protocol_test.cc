@@ -146,22 +146,22 @@ TEST(JoinedRequest, isWhatOneReadWouldHaveGiven) {
   fuse_in_header in{};
   in.opcode = FUSE_GETXATTR;
   in.unique = 9;
-  in.len = sizeof in + sizeof(fuse_getxattr_in) + 6;
+  in.len = sizeof in + sizeof(fuse_getxattr_in) + 7;
   RingHeader header;
   std::memcpy(header.message.data(), &in, sizeof in);
   const fuse_getxattr_in get{.size = 100};
   std::memcpy(header.operation.data(), &get, sizeof get);
-  header.payload_size = 6;
+  header.payload_size = 7;
   std::array<std::byte, 256> into{};
-  const auto joined = joinRequest(header, bytesOf("user.x"), into);
+  const auto joined = joinRequest(header, bytesOf("user.xy"), into);
   ASSERT_FALSE(joined && parseRequest(*joined)) << "its name has no end";
-  const std::string name("user.", 6);  // with its end
+  const std::string name = std::string("user.x") + char{0};  // with its end
   const auto whole = joinRequest(header, bytesOf(name), into);
   ASSERT_TRUE(whole);
   const auto request = parseRequest(*whole);
   ASSERT_TRUE(request) << request.error().text();
   EXPECT_EQ(request->header.unique, 9U);
-  EXPECT_EQ(std::get<GetXattrRequest>(request->body).name, "user.");
+  EXPECT_EQ(std::get<GetXattrRequest>(request->body).name, "user.x");
   EXPECT_EQ(std::get<GetXattrRequest>(request->body).size, 100U);
 }
 

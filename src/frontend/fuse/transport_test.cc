@@ -113,7 +113,7 @@ TEST_P(TransportTest, programsThatWaitForAStalledClientEndAtTheDeadline) {
   for (int i = 0; i < 8; ++i)
     readers.emplace_back([&, i] {
       void* buffer = std::aligned_alloc(4096, 4096);
-      EXPECT_EQ(::pread(fd.get(), buffer, 4096, i * 4096), -1);
+      EXPECT_EQ(::pread(fd.get(), buffer, 4096, off_t{i} * 4096), -1);
       EXPECT_EQ(errno, EIO);
       std::free(buffer);
     });
