@@ -148,6 +148,25 @@ def test_exported_objects_keep_to_their_share_of_the_arena(make_cell, fake_origi
         os.close(fd)
 
 
+def test_opens_that_meet_the_last_release_are_passed_through_too(warm):
+    """The kernel sends RELEASE when it likes: after the next OPEN, or while that is being answered."""
+    os.close(warm.open())
+    before = warm.served()
+
+    def again_and_again():
+        for _ in range(1500):
+            fd = os.open(warm.mount / "o", os.O_RDONLY)
+            os.pread(fd, 4096, 5 * MIB)
+            os.close(fd)
+
+    threads = [threading.Thread(target=again_and_again) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warm.served() == before
+
+
 def test_a_node_that_gives_nobody_files_serves_all_bytes_itself(make_cell, fake_origin):
     warm = Warm(make_cell, fake_origin, max_exported=0)
     before = warm.served()

@@ -21,10 +21,13 @@ std::string Passthrough::whyOff() const {
   return why_off_;
 }
 
-bool Passthrough::settled(NodeNumber node) const {
+std::optional<Passthrough::Way> Passthrough::join(NodeNumber node) {
   const std::lock_guard lock(mutex_);
   const auto known = opened_.find(node);
-  return known != opened_.end() && (known->second.way.backing != 0 || known->second.way.map != nullptr);
+  if (known == opened_.end() || (known->second.way.backing == 0 && known->second.way.map == nullptr))
+    return std::nullopt;
+  ++known->second.handles;
+  return known->second.way;
 }
 
 Passthrough::Way Passthrough::decide(NodeNumber node, int file, std::uint64_t size) {

@@ -12,7 +12,7 @@
 // open that finds out goes there (Way::elsewhere), once in the life of those handles; whoever comes back to the old
 // node all the same (by /proc/self/fd) joins them.
 //
-//   settled  whether the node's handles have a file: then none need be asked for
+//   join     one more handle of a node whose handles have a file: none need be asked for
 //   decide   one more handle, unless it goes elsewhere
 //   closed   a handle has gone
 //
@@ -25,6 +25,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -55,7 +56,8 @@ class Passthrough {
     std::shared_ptr<const client::MappedObject> map;  // neither: plain
     bool elsewhere = false;                           // not a handle of this node: of a new one
   };
-  bool settled(NodeNumber node) const;
+  // At once, because the last of those handles may go while a file is looked for.
+  std::optional<Way> join(NodeNumber node);
   Way decide(NodeNumber node, int file, std::uint64_t size);  // -1: there is no file
   void closed(NodeNumber node);
 

@@ -259,7 +259,7 @@ TEST(Passthrough, isGivenUpWhereTheKernelRefusesForGoodAndObjectsAreMappedInstea
   EXPECT_NE(passthrough.decide(9, file.get(), kSize).map, nullptr);
   EXPECT_EQ(channel.asked, 2);
   for (const NodeNumber node : {7U, 8U, 9U}) passthrough.closed(node);
-  EXPECT_FALSE(passthrough.settled(7));
+  EXPECT_FALSE(passthrough.join(7));
   EXPECT_EQ(channel.closed, 0);
   EXPECT_EQ(way.map->bytes(kSize - 1, 1)[0], std::byte{0}) << "who still reads keeps it";
 }
@@ -271,8 +271,9 @@ TEST(Passthrough, aNodesHandlesAreOfOneKindAndItsNumberIsGivenBackWithTheLast) {
   Passthrough passthrough(channel, true, 1);
   passthrough.offered(true);
   EXPECT_EQ(passthrough.decide(7, file.get(), kSize).backing, 3U);
-  EXPECT_TRUE(passthrough.settled(7));
-  EXPECT_EQ(passthrough.decide(7, -1, kSize).backing, 3U);
+  const auto joined = passthrough.join(7);
+  ASSERT_TRUE(joined) << "no file is asked for";
+  EXPECT_EQ(joined->backing, 3U);
   EXPECT_EQ(passthrough.decide(7, file.get(), kSize).backing, 3U);
   EXPECT_EQ(channel.asked, 1);
   passthrough.closed(7);
@@ -281,7 +282,7 @@ TEST(Passthrough, aNodesHandlesAreOfOneKindAndItsNumberIsGivenBackWithTheLast) {
   passthrough.closed(7);
   EXPECT_EQ(channel.closed, 1);
   EXPECT_EQ(passthrough.decide(7, -1, kSize).map, nullptr);
-  EXPECT_FALSE(passthrough.settled(7));
+  EXPECT_FALSE(passthrough.join(7));
   EXPECT_FALSE(passthrough.decide(7, -1, kSize).elsewhere) << "there is no file to go to";
   const auto sent = passthrough.decide(7, file.get(), kSize);
   EXPECT_TRUE(sent.elsewhere) << "cached handles are open";

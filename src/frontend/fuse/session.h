@@ -109,10 +109,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void openedFor(Operation& op, const std::shared_ptr<const Inode>& inode, Result<client::Attributes> result);
   void openDirectory(const Ticket& ticket, std::shared_ptr<const Inode> inode);
   void regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& inode);
-  void regionFor(Operation& op, const std::shared_ptr<const Inode>& inode, const Result<io::Descriptor>& file);
+  void openAs(Operation& op, const std::shared_ptr<const Inode>& inode, const Passthrough::Way& way);
   client::RegionWish wishFor(const Inode& inode) const;
   void noteUse(const File& file);
-  void answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, int file);
+  void answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, const Passthrough::Way& way);
   void walk(Operation& op, ReadDir read);
   void listed(Operation& op, ReadDir read, const WantPage& want, Result<client::DirectoryPage> result);
   void answerReadDir(const Ticket& ticket, const ReadDir& read, const Page* page);

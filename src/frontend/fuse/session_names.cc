@@ -120,7 +120,7 @@ void Session::on(const Ticket& ticket, const OpenRequest& request) {
   // A node from a listing has no plan yet.
   if (options_.consistency.kind == Consistency::Kind::Open || inode->plan == nullptr)
     return revalidateForOpen(ticket, inode);
-  if (!passthrough_.concerns(inode->size)) return answerOpen(ticket, inode, -1);
+  if (!passthrough_.concerns(inode->size)) return answerOpen(ticket, inode, {});
   Operation* op = begin(ticket, {}, inode);
   if (op == nullptr) return;
   regionOrAnswer(*op, inode);
@@ -128,15 +128,15 @@ void Session::on(const Ticket& ticket, const OpenRequest& request) {
 
 // What an open is answered with, but for the backing file: asks for it where there may be one.
 void Session::regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& inode) {
-  bool asked = false, called = true;
-  if (passthrough_.concerns(inode->size) && !passthrough_.settled(op.ticket.node))
-    called = whileRunning([&] {
-      asked = true;
-      client_.region(*inode->plan, wishFor(*inode), op.deadline,
-                     [this, &op, inode](const Result<io::Descriptor>& file) { regionFor(op, inode, file); });
+  if (!passthrough_.concerns(inode->size)) return openAs(op, inode, {});
+  if (const auto way = passthrough_.join(op.ticket.node)) return openAs(op, inode, *way);
+  const bool called = whileRunning([&] {
+    client_.region(*inode->plan, wishFor(*inode), op.deadline, [this, &op, inode](const Result<io::Descriptor>& file) {
+      // Without a file the bytes come through this process, as those of most objects do.
+      openAs(op, inode, passthrough_.decide(op.ticket.node, file ? file->get() : -1, inode->size));
     });
-  if (!called) return abandon(op);
-  if (!asked) regionFor(op, inode, fail(Code::NotFound, "not asked for"));
+  });
+  if (!called) abandon(op);
 }
 
 client::RegionWish Session::wishFor(const Inode& inode) const {
@@ -156,11 +156,13 @@ void Session::noteUse(const File& file) {
   use_.closed(hash64(parentOf(file.inode->path)), file.asked.load(std::memory_order_relaxed), file.inode->size);
 }
 
-// Without a file the bytes come through this process, as those of most objects do.
-void Session::regionFor(Operation& op, const std::shared_ptr<const Inode>& inode, const Result<io::Descriptor>& file) {
+// `way`: already counted as a handle.
+void Session::openAs(Operation& op, const std::shared_ptr<const Inode>& inode, const Passthrough::Way& way) {
   if (operations_.claim(op)) {
-    answerOpen(op.ticket, inode, file ? file->get() : -1);
+    answerOpen(op.ticket, inode, way);
     operations_.answered(op);
+  } else if (passthrough_.concerns(inode->size) && !way.elsewhere) {
+    passthrough_.closed(op.ticket.node);
   }
   operations_.calledBack(op);
 }
@@ -201,13 +203,10 @@ void Session::openedFor(Operation& op, const std::shared_ptr<const Inode>& inode
   operations_.calledBack(op);
 }
 
-// `file`: of the whole object, or -1.
-void Session::answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, int file) {
+void Session::answerOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode, const Passthrough::Way& way) {
   fuse_open_out out{};
   out.open_flags = FOPEN_KEEP_CACHE | FOPEN_NOFLUSH;
   const bool tracked = passthrough_.concerns(inode->size);
-  Passthrough::Way way;
-  if (tracked) way = passthrough_.decide(ticket.node, file, inode->size);
   if (way.elsewhere) {
     // The kernel looks the name up again, and opens the node that it then gets.
     {
