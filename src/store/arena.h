@@ -213,9 +213,9 @@ class Arena {
   // The next `max_objects` of a sweep; see Sweep.
   void evict(Sweep& sweep, std::size_t max_objects);
 
-  // A read-only descriptor of a complete object's region, for another process or the kernel. As long
-  // as anybody has it open or mapped the object stays, as far as room is concerned; by name it leaves whole. Counts as
-  // a read of all of it. NotFound: not complete in a region. Busy: exported objects have their share already.
+  // A read-only descriptor of a complete object's region, for another process or the kernel. As long as anybody has it
+  // open or mapped the object stays, as far as room is concerned; by name it leaves whole. Counts as a read of all of
+  // it. NotFound: not complete in a region. Busy: exported objects have their share already. Unsupported: whyNoFiles().
   Result<io::Descriptor> exportObject(TimePoint now, const core::ObjectKey& key);
   // Whether that can work once the object is complete: Unsupported if it never will, Busy if there is no share left.
   Status mayExport(const core::Plan& plan);

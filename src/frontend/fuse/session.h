@@ -109,6 +109,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void openedFor(Operation& op, const std::shared_ptr<const Inode>& inode, Result<client::Attributes> result);
   void openDirectory(const Ticket& ticket, std::shared_ptr<const Inode> inode);
   void regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& inode);
+  void regionFor(Operation& op, const std::shared_ptr<const Inode>& inode, const Result<io::Descriptor>& file);
   void openAs(Operation& op, const std::shared_ptr<const Inode>& inode, const Passthrough::Way& way);
   client::RegionWish wishFor(const Inode& inode) const;
   void noteUse(const File& file);

@@ -131,10 +131,8 @@ void Session::regionOrAnswer(Operation& op, const std::shared_ptr<const Inode>& 
   if (!passthrough_.concerns(inode->size)) return openAs(op, inode, {});
   if (const auto way = passthrough_.join(op.ticket.node)) return openAs(op, inode, *way);
   const bool called = whileRunning([&] {
-    client_.region(*inode->plan, wishFor(*inode), op.deadline, [this, &op, inode](const Result<io::Descriptor>& file) {
-      // Without a file the bytes come through this process, as those of most objects do.
-      openAs(op, inode, passthrough_.decide(op.ticket.node, file ? file->get() : -1, inode->size));
-    });
+    client_.region(*inode->plan, wishFor(*inode), op.deadline,
+                   [this, &op, inode](const Result<io::Descriptor>& file) { regionFor(op, inode, file); });
   });
   if (!called) abandon(op);
 }
@@ -156,12 +154,22 @@ void Session::noteUse(const File& file) {
   use_.closed(hash64(parentOf(file.inode->path)), file.asked.load(std::memory_order_relaxed), file.inode->size);
 }
 
+// Without a file the bytes come through this process, as those of most objects do. The kernel is given one only while
+// somebody waits for the answer: later the mount may be gone.
+void Session::regionFor(Operation& op, const std::shared_ptr<const Inode>& inode, const Result<io::Descriptor>& file) {
+  if (operations_.claim(op)) {
+    answerOpen(op.ticket, inode, passthrough_.decide(op.ticket.node, file ? file->get() : -1, inode->size));
+    operations_.answered(op);
+  }
+  operations_.calledBack(op);
+}
+
 // `way`: already counted as a handle.
 void Session::openAs(Operation& op, const std::shared_ptr<const Inode>& inode, const Passthrough::Way& way) {
   if (operations_.claim(op)) {
     answerOpen(op.ticket, inode, way);
     operations_.answered(op);
-  } else if (passthrough_.concerns(inode->size) && !way.elsewhere) {
+  } else if (passthrough_.concerns(inode->size)) {
     passthrough_.closed(op.ticket.node);
   }
   operations_.calledBack(op);
