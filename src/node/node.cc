@@ -17,6 +17,7 @@
 #include "node/mount_request.h"
 #include "node/mounts.h"
 #include "node/names.h"
+#include "node/page_maker.h"
 #include "node/requests.h"
 #include "origin/make_origin.h"
 #include "store/arena.h"
@@ -124,6 +125,7 @@ class Node::Impl {
   std::unique_ptr<io::WorkerPool> pool_;  // destroyed before the mounts' origins and the arena that its work writes to
   std::unique_ptr<io::ConnectionMetrics> server_metrics_, client_metrics_;
   std::unique_ptr<store::Arena> arena_;
+  std::unique_ptr<PageMaker> page_maker_;
   std::unique_ptr<core::ChunkServer> cell_;
   std::unique_ptr<reader::Channels> channels_;
   std::unique_ptr<Openings> openings_;
@@ -142,6 +144,7 @@ class Node::Impl {
 
 Node::Impl::~Impl() {
   pool_.reset();  // joins: no file work writes to the arena any more
+  page_maker_.reset();
   server_.reset();
   requests_.reset();
   chunks_.reset();
@@ -174,7 +177,9 @@ Status Node::Impl::start() {
     options.directory = std::move(*directory);
   else
     log::info("node", "the arena lives in memfds alone: {}", directory.error().message);
+  options.wants_pages = [this] { page_maker_->wake(); };
   arena_ = TRY(store::Arena::create(std::move(options), metrics_));
+  page_maker_ = std::make_unique<PageMaker>(*reactor_, *arena_);
   TRY(startServices(budget));
   for (std::size_t i = 0; i < config_.mounts.size(); ++i) {
     MountConfig& mount = config_.mounts[i];
@@ -502,7 +507,7 @@ wire::pb::NodeStatus Node::Impl::status() const {
   s.set_map_version(cell_->map().version());
   s.set_memory_cap(config_.memory_bytes);
   s.set_arena_cap(arena.capacity);
-  s.set_arena_used(arena.used);
+  s.set_arena_used(arena.used - arena.spare_bytes);
   s.set_evicted_bytes(arena.evicted_bytes);
   s.set_uptime_s(static_cast<std::uint64_t>(toMs(io::Reactor::now() - started_) / 1000));
   s.set_version(FOREBAY_VERSION);

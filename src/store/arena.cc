@@ -101,6 +101,12 @@ Arena::Impl::Impl(Arena& owner, Metrics& metrics)
       transit_gauge(metrics.gauge("forebay_arena_transit_bytes", "Of it, charged to transit copies.")),
       exported_gauge(metrics.gauge("forebay_arena_exported_bytes",
                                    "Of it, whole objects that clients or the kernel may read as files.")),
+      spare_gauge(metrics.gauge("forebay_arena_spare_bytes",
+                                "Of it, free memory that is kept, or was made ready, for objects to come.")),
+      ready_pages_counter(
+          metrics.counter("forebay_arena_pages_total", "Pages of 2 MiB that objects took.", {{"memory", "ready"}})),
+      fresh_pages_counter(
+          metrics.counter("forebay_arena_pages_total", "Pages of 2 MiB that objects took.", {{"memory", "fresh"}})),
       refused_counter(metrics.counter("forebay_arena_refused_total", "Fills refused because nothing could leave.")),
       not_admitted_counter(metrics.counter("forebay_arena_not_admitted_total",
                                            "Fills kept as transit copies only: their mount's share was full.")) {
@@ -319,6 +325,7 @@ void Arena::Impl::updateMetrics() {
   used_gauge.set(static_cast<std::int64_t>(used()));
   transit_gauge.set(static_cast<std::int64_t>(eviction.transitBytes()));
   exported_gauge.set(static_cast<std::int64_t>(exported_bytes));
+  spare_gauge.set(static_cast<std::int64_t>(spareBytes() + ready_bytes));
 }
 
 // ---- filling
@@ -516,6 +523,7 @@ ArenaStats Arena::stats() const {
   return {.capacity = options_.capacity_bytes,
           .used = impl.used(),
           .region_bytes = impl.region_bytes,
+          .spare_bytes = impl.spareBytes() + impl.ready_bytes,
           .slab_bytes = impl.slab->bytes(),
           .slab_free = impl.slab->allocator().freeUnits() * kUnit,
           .index_bytes = impl.index_bytes + impl.eviction.ghosts() * detail::kGhostCost,

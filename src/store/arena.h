@@ -28,6 +28,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,12 +58,15 @@ struct ArenaOptions {
   // Of the capacity, that exported objects take at most, those that have left the arena since included.
   std::uint32_t max_exported_percent = 50;
   core::EvictionOptions eviction;  // its capacity is the arena's
+  // Called when pagesToMakeReady() may have some: from within reserve(), so it only posts.
+  std::function<void()> wants_pages;
 };
 constexpr std::uint64_t kMinArena = 8 * kMiB;
 
 struct ArenaStats {
   std::uint64_t capacity = 0, used = 0;
   std::uint64_t region_bytes = 0;    // of them in object regions
+  std::uint64_t spare_bytes = 0;     // of them kept, or made ready, for objects to come: free room
   std::uint64_t slab_bytes = 0;      // populated slab pages
   std::uint64_t slab_free = 0;       // of them not in any extent
   std::uint64_t index_bytes = 0;     // estimated
@@ -81,7 +85,8 @@ struct Unit;
 }
 class Arena;
 
-// Contiguous bytes of the arena, and where a sendfile finds them.
+// Contiguous bytes of the arena, and where a sendfile finds them: its pages are used again, so whoever sends by
+// reference keeps the View until the peer has the bytes.
 struct Piece {
   Bytes bytes;
   int fd = -1;
@@ -159,6 +164,21 @@ class Reservation {
   std::vector<MutableBytes> spans_;
 };
 
+// A piece of a file of the arena that belongs to no object yet: to be written once, by any thread, so that an object
+// that comes finds memory there.
+class PagesToMakeReady {
+ public:
+  void write();  // milliseconds
+
+ private:
+  friend class Arena;
+  PagesToMakeReady(io::Descriptor file, std::uint64_t offset, std::uint64_t bytes)
+      : file_(std::move(file)), offset_(offset), bytes_(bytes) {}
+  io::Descriptor file_;
+  std::uint64_t offset_, bytes_;
+  std::uint64_t written_ = 0;
+};
+
 struct ReserveRequest {
   std::uint32_t chunk = 0;
   core::RunRange runs;   // all of them missing
@@ -220,6 +240,13 @@ class Arena {
   // Whether that can work once the object is complete: Unsupported if it never will, Busy if there is no share left.
   Status mayExport(const core::Plan& plan);
   std::string whyNoFiles() const;  // empty: objects can be exported
+
+  // Memory for the next objects, found and cleared off the loop: as much as the last object takes, within a sixteenth
+  // of the arena and 256 MiB, if twice that is free. One piece at a time: made ready, or not, it comes back.
+  std::optional<PagesToMakeReady> pagesToMakeReady();
+  void madeReady(const PagesToMakeReady& pages);
+  // Called at even intervals: memory of objects that are gone goes back to the machine, after a few of them.
+  void ageSpares();
 
   std::uint64_t capacityBytes() const { return options_.capacity_bytes; }
   std::uint64_t usedBytes() const;

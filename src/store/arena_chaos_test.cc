@@ -22,7 +22,8 @@ class Chaos {
   }
   void step(TimePoint now) {
     const Plan& plan = plans_[random_.below(plans_.size())];
-    const std::uint64_t dice = random_.below(100);
+    const std::uint64_t dice = random_.below(106);
+    if (dice >= 100) return makeReady();
     if (dice < 45) return reserve(now, plan);
     if (dice < 65) return advance();
     if (dice < 90) return read(now, plan);
@@ -38,6 +39,7 @@ class Chaos {
     }
   }
   void finish() {
+    if (making_) makeReady();
     filling_.clear();
     views_.clear();
     files_.clear();
@@ -62,6 +64,18 @@ class Chaos {
     if (id % 3 == 1) size = random_.below(300 * kKiB);
     if (id % 20 == 19) size = capacity_ * 2 + random_.below(1000);
     return planOf(id, size, 20 + static_cast<std::uint32_t>(random_.below(7)), id % 2 == 0 ? kMount : kOther);
+  }
+  // Written in one step, or while other things happen.
+  void makeReady() {
+    if (!making_) {
+      making_ = arena_.pagesToMakeReady();
+      if (making_) ++made_ready;
+      return;
+    }
+    making_->write();
+    arena_.madeReady(*making_);
+    making_.reset();
+    arena_.ageSpares();
   }
   std::optional<std::uint32_t> anyChunk(const Plan& plan) {
     if (plan.chunks() == 0) return std::nullopt;
@@ -131,6 +145,10 @@ class Chaos {
   std::vector<Filling> filling_;
   std::vector<Held> views_;
   std::vector<io::Descriptor> files_;
+  std::optional<PagesToMakeReady> making_;
+
+ public:
+  int made_ready = 0;
 };
 
 class ArenaChaosTest : public test::ArenaTest {};
@@ -153,6 +171,7 @@ TEST_P(ArenaChaosTest, survivesAnything) {
       if (HasFatalFailure()) return;
     }
     chaos.finish();
+    EXPECT_EQ(chaos.made_ready > 0, GetParam().tmpfs && capacity >= 32 * kMiB);
     const ArenaStats stats = arena->stats();
     EXPECT_EQ(stats.objects, 0U);
     EXPECT_EQ(stats.units, 0U);

@@ -88,8 +88,10 @@ struct Kind {
 };
 class ArenaTest : public ::testing::TestWithParam<Kind> {
  protected:
-  std::unique_ptr<Arena> make(std::uint64_t capacity, std::uint32_t max_regions = 0) {
+  std::unique_ptr<Arena> make(std::uint64_t capacity, std::uint32_t max_regions = 0,
+                              std::function<void()> wants_pages = {}) {
     ArenaOptions options{.capacity_bytes = capacity, .max_object_regions = max_regions};
+    options.wants_pages = std::move(wants_pages);
     if (GetParam().tmpfs) {
       auto directory = io::makePrivileged()->memoryDirectory(capacity);
       if (!directory) return nullptr;

@@ -3,6 +3,7 @@
 //   arena.cc        the index: reserve, commit, view, forget
 //   arena_room.cc   the cap: allocation, eviction, moving bytes between slabs and regions
 //   arena_export.cc what others have as a file
+//   arena_spares.cc memory that is kept, or made ready, for regions to come
 //   arena_sweep.cc  what leaves by name
 //
 // An object has units (what leaves together), a unit has pages (2 MiB windows of the object), a page has runs. A run's
@@ -21,6 +22,7 @@
 #include "store/arena.h"
 #include "store/region.h"
 #include "store/slab.h"
+#include "store/spares.h"
 
 namespace forebay::store {
 namespace detail {
@@ -171,6 +173,7 @@ struct Arena::Impl {
   void respectTransit(Filling& filling, std::uint64_t bytes);
   bool shed(Unit& unit);
   bool tryRegionPage(Unit& unit, std::size_t page, std::uint64_t limit);
+  bool reserveRegionPage(ObjectRegion& region, std::uint64_t number, std::uint64_t limit);
   bool tryExtent(Filling& filling, std::size_t page, std::uint8_t first_run, std::uint8_t runs);
   bool mayTake(const Filling& filling, std::uint64_t bytes) const;
   core::Eviction::Want wantOf(const Filling& filling, std::uint64_t bytes) const;
@@ -207,6 +210,15 @@ struct Arena::Impl {
   bool isHome(Object& object);
   void bringHome();
 
+  // --- spares (arena_spares.cc)
+  std::uint64_t spareBytes() const { return spares.bytes() + making_bytes; }
+  std::uint64_t sparesToHave() const;  // that are made ready ahead
+  bool makeRegion(Object& object);
+  void retireRegion(Object& object);  // all of the object leaves: what its region has is kept, where it may be
+  bool giveSparesBack(std::uint64_t bytes);
+  bool startFile();
+  void fileIsMade();
+
   // --- by name (arena_sweep.cc)
   void sweepObject(Object& object, Sweep& sweep);
 
@@ -220,6 +232,14 @@ struct Arena::Impl {
   std::unordered_map<Unit*, std::unique_ptr<Unit>> forgotten;            // still in use
   std::list<Object*> away;                                               // the next to be looked at first
   std::uint64_t region_bytes = 0, index_bytes = 0, outside_bytes = 0, exported_bytes = 0;
+  Spares spares;
+  std::uint64_t ready_bytes = 0;                         // of region_bytes, in pages that hold nothing
+  std::vector<std::weak_ptr<ObjectRegion>> begun_ready;  // that began with such pages
+  std::optional<SpareFile> making;                       // is being written, from its start
+  std::uint64_t making_bytes = 0;                        // of it, what is being written included
+  bool making_now = false;                               // somebody writes to it
+  bool makes_none = false;                               // the kernel had no memory: until the next region
+  std::uint64_t last_region_size = 0;
   std::uint64_t next_region_name = 1;
   std::uint32_t regions = 0;
   std::uint64_t units = 0, pinned_bytes = 0, refused = 0, not_admitted = 0, evicted_units = 0, evicted_bytes = 0;
@@ -228,6 +248,9 @@ struct Arena::Impl {
   Gauge& used_gauge;
   Gauge& transit_gauge;
   Gauge& exported_gauge;
+  Gauge& spare_gauge;
+  Counter& ready_pages_counter;
+  Counter& fresh_pages_counter;
   Counter& refused_counter;
   Counter& not_admitted_counter;
   std::array<Counter*, core::kLeaveReasons> evicted_bytes_by{}, evicted_by{};

@@ -23,7 +23,7 @@ using detail::kRunsPerPage;
 
 std::uint64_t Arena::Impl::used() const {
   const std::uint64_t ghosts = eviction.ghosts() * detail::kGhostCost;
-  return region_bytes + slab->bytes() + index_bytes + outside_bytes + ghosts;
+  return region_bytes + spareBytes() + slab->bytes() + index_bytes + outside_bytes + ghosts;
 }
 
 // One page is kept for promotions: moving a page from slabs to its region needs both places for a moment.
@@ -38,13 +38,14 @@ std::uint64_t Arena::Impl::entryCapacity() const {
 }
 
 std::uint64_t Arena::Impl::freeBytes() const {
-  const std::uint64_t taken = used() - slab->allocator().freeUnits() * kUnit;
+  const std::uint64_t taken = used() - slab->allocator().freeUnits() * kUnit - spares.bytes() - ready_bytes;
   return usual() > taken ? usual() - taken : 0;
 }
 
 bool Arena::Impl::room(std::uint64_t bytes, std::uint64_t limit) {
   for (;;) {
     if (used() + bytes <= limit) return true;
+    if (giveSparesBack(used() + bytes - limit)) continue;
     if (slab->giveBack()) continue;
     if (outside_bytes != 0) {
       refreshOutside();
@@ -58,7 +59,8 @@ void Arena::Impl::refreshOutside() {
   struct statfs info{};
   if (!arena.options_.directory || ::fstatfs(arena.options_.directory->directory.get(), &info) != 0) return;
   const std::uint64_t all = (info.f_blocks - info.f_bfree) * static_cast<std::uint64_t>(info.f_bsize);
-  outside_bytes = all > region_bytes ? all - region_bytes : 0;
+  const std::uint64_t ours = region_bytes + spareBytes();
+  outside_bytes = all > ours ? all - ours : 0;
 }
 
 void Arena::Impl::charge(Unit& unit, std::int64_t delta, bool passing) {
@@ -77,36 +79,20 @@ bool Arena::Impl::mayHaveRegion(const Unit& unit) const {
 
 bool Arena::Impl::tryRegionPage(Unit& unit, std::size_t page, std::uint64_t limit) {
   Object& object = *unit.object;
-  const bool fresh = object.region == nullptr;
-  const std::uint64_t size = std::min<std::uint64_t>(kPage, roundUp(object.size - unit.start - page * kPage, kUnit));
-  if (!room(size + (fresh ? detail::kRegionCost : 0), limit)) return false;
-  if (fresh) {
-    auto made = ObjectRegion::create(arena.options_.directory->directory.get(), std::to_string(next_region_name++),
-                                     object.size);
-    if (!made) {
-      log::warn("arena", "{}: this object lives in slabs", made.error().text());
-      return false;
-    }
-    object.region = std::move(*made);
-    ++regions;
-    index_bytes += detail::kRegionCost;
-  }
-  ObjectRegion& region = *object.region;
-  const std::uint64_t before = region.blockBytes();
-  const bool reserved = region.reservePage(unit.regionPage(page));
-  region_bytes += region.blockBytes() - before;
-  if (reserved) {
+  if (object.region == nullptr && !(room(detail::kRegionCost, limit) && makeRegion(object))) return false;
+  if (reserveRegionPage(*object.region, unit.regionPage(page), limit)) {
     if (unit.region != object.region) {
       dropRegion(unit.region);
       unit.region = object.region;
     }
     unit.pages[page].in_region = true;
-    charge(unit, static_cast<std::int64_t>(size));
+    charge(unit, static_cast<std::int64_t>(object.region->pageBytes(unit.regionPage(page))));
     // A kernel that rounds a tail up to 2 MiB took more than asked.
     if (used() <= arena.options_.capacity_bytes) return true;
     freeRegionPage(unit, page);
   }
   dropUnusedRegion(unit);
+  if (object.region != nullptr && object.region->pages() == 0) dropRegion(object.region);
   return false;
 }
 
@@ -148,9 +134,10 @@ void Arena::Impl::freeExtent(Unit& unit, PageState& page, std::size_t i) {
 void Arena::Impl::freeRegionPage(Unit& unit, std::size_t page) {
   ObjectRegion& region = *unit.region;
   const std::uint64_t number = unit.regionPage(page);
-  const std::uint64_t before = region.blockBytes();
+  const std::uint64_t before = region.blockBytes(), ready_before = region.readyBytes();
   region.freePage(number);
   region_bytes -= before - region.blockBytes();
+  ready_bytes += region.readyBytes() - ready_before;
   unit.pages[page].in_region = false;
   charge(unit, -static_cast<std::int64_t>(region.pageBytes(number)));
 }
@@ -425,9 +412,11 @@ void Arena::Impl::dropRegion(std::shared_ptr<ObjectRegion>& region) {
   const bool was_away = region->away();
   if (last) {
     region_bytes -= region->blockBytes();
+    ready_bytes -= region->readyBytes();
     if (was_away) exported_bytes -= region->blockBytes();
     index_bytes -= detail::kRegionCost;
     --regions;
+    if (region->retired()) spares.keep(std::move(*region).intoSpare());
   }
   region.reset();
   if (last && was_away) refreshOutside();
@@ -486,6 +475,7 @@ void Arena::Impl::countLeft(LeaveReason reason, std::uint64_t bytes) {
 }
 
 void Arena::Impl::removeObject(Object& object, LeaveReason reason) {
+  retireRegion(object);
   for (std::size_t left = object.units.size(); left > 0; --left) removeUnit(*object.units.begin()->second, reason);
 }
 

@@ -50,6 +50,7 @@ void Arena::Impl::sweepObject(Object& object, Sweep& sweep) {
     for (const Unit* unit : leaving) in_use += unit->charge + unit->passing_charge;
     leaving.clear();
   }
+  if (!any_in_use) retireRegion(object);
   if (any_in_use) {
     ++sweep.in_use_objects;
     sweep.in_use_bytes += in_use;

@@ -11,25 +11,35 @@
 
 namespace forebay::store {
 
-Result<std::unique_ptr<ObjectRegion>> ObjectRegion::create(int directory, std::string name, std::uint64_t size) {
-  io::Descriptor fd(::openat(directory, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd.valid()) return failErrno("make a file for an object in the arena", errno);
-  auto undo = [&](const char* what) {
-    const int error = errno;
-    ::unlinkat(directory, name.c_str(), 0);
-    return failErrno(what, error);
-  };
-  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return undo("size an object's file in the arena");
-  void* base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (base == MAP_FAILED) return undo("map an object's file in the arena");
+Result<std::unique_ptr<ObjectRegion>> ObjectRegion::create(int directory, SpareFile file) {
+  const std::uint64_t size = file.size();
+  void* base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd(), 0);
+  if (base == MAP_FAILED) return failErrno("map an object's file in the arena", errno);
   ::madvise(base, size, MADV_DONTDUMP);
   return std::unique_ptr<ObjectRegion>(
-      new ObjectRegion(directory, std::move(name), std::move(fd), static_cast<std::byte*>(base), size));
+      new ObjectRegion(directory, std::move(file).release(), static_cast<std::byte*>(base), size));
+}
+
+ObjectRegion::ObjectRegion(int directory, SpareFile::Parts file, std::byte* base, std::uint64_t size)
+    : directory_(directory),
+      name_(std::move(file.name)),
+      fd_(std::move(file.fd)),
+      base_(base),
+      size_(size),
+      ready_(std::move(file.ready)) {
+  for (std::uint64_t index = 0; index < ready_.size(); ++index)
+    if (ready_[index]) ready_bytes_ += pageBytes(index);
+  count();
 }
 
 ObjectRegion::~ObjectRegion() {
-  ::unlinkat(directory_, name_.c_str(), 0);
+  if (fd_.valid()) ::unlinkat(directory_, name_.c_str(), 0);
   ::munmap(base_, size_);
+}
+
+SpareFile ObjectRegion::intoSpare() && {
+  assert(pages_ == 0 && !away_);
+  return {directory_, std::move(name_), std::move(fd_), size_, std::move(ready_)};
 }
 
 std::uint64_t ObjectRegion::pageBytes(std::uint64_t index) const {
@@ -43,12 +53,25 @@ void ObjectRegion::count() {
   if (::fstat(fd_.get(), &info) == 0) block_bytes_ = static_cast<std::uint64_t>(info.st_blocks) * 512;
 }
 
+void ObjectRegion::setReady(std::uint64_t index, bool ready) {
+  if (ready_[index] == ready) return;
+  ready_[index] = ready;
+  if (ready)
+    ready_bytes_ += pageBytes(index);
+  else
+    ready_bytes_ -= pageBytes(index);
+}
+
 bool ObjectRegion::reservePage(std::uint64_t index) {
-  const std::uint64_t start = index * kPage;
-  const std::uint64_t length = std::min<std::uint64_t>(kPage, size_ - start);
+  if (ready_[index]) {
+    setReady(index, false);
+    ++pages_;
+    return true;
+  }
   int failed = 0;
   do {
-    failed = ::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(start), static_cast<off_t>(length));
+    failed = ::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(index * kPage),
+                         static_cast<off_t>(pageLength(index)));
   } while (failed != 0 && errno == EINTR);
   const int error = errno;
   count();
@@ -61,14 +84,34 @@ bool ObjectRegion::reservePage(std::uint64_t index) {
   return false;
 }
 
+void ObjectRegion::punch(std::uint64_t first_page, std::uint64_t pages) {
+  // Up to the page's end, also beyond the file's: a tail's memory goes whole.
+  if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first_page * kPage),
+                  static_cast<off_t>(pages * kPage)) != 0)
+    log::warn("arena", "punch a hole in the arena's tmpfs: {}: its memory stays counted", ::strerrordesc_np(errno));
+}
+
 void ObjectRegion::freePage(std::uint64_t index) {
   assert(pages_ != 0);
   --pages_;
   if (away_) return;
-  // Up to the page's end, also beyond the file's: a tail's memory goes whole.
-  if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(index * kPage), kPage) != 0)
-    log::warn("arena", "punch a hole in the arena's tmpfs: {}: its memory stays counted", ::strerrordesc_np(errno));
+  if (retired_) return setReady(index, true);
+  punch(index, 1);
   count();
+}
+
+void ObjectRegion::freeReady() {
+  if (ready_bytes_ == 0) return;
+  for (std::uint64_t index = 0; index < ready_.size(); ++index) {
+    const std::uint64_t first = index;
+    for (; index < ready_.size() && ready_[index]; ++index) setReady(index, false);
+    if (index != first) punch(first, index - first);
+  }
+  count();
+}
+
+void ObjectRegion::retire() {
+  if (!away_) retired_ = true;
 }
 
 bool ObjectRegion::alone() const {

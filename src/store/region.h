@@ -11,24 +11,30 @@
 // F_SETLEASE; tested). One that is destroyed while it is away is unlinked and closed whole; its memory comes back when
 // its last foreign user is gone. Where leases can't be had, what was away once stays away.
 //
+// A region may begin with the memory of another that is gone (store/spares.h): such pages are ready, taken without a
+// call to the kernel once they are reserved, and free room until then.
+//
 // Threading: one thread; bytes of reserved pages may be read and written by others.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "io/descriptor.h"
 #include "store/slab.h"
+#include "store/spares.h"
 
 namespace forebay::store {
 
 class ObjectRegion {
  public:
-  // `directory`: of the tmpfs; must stay open as long as the region lives. `name` is new in it.
-  static Result<std::unique_ptr<ObjectRegion>> create(int directory, std::string name, std::uint64_t size);
+  // `directory`: of the tmpfs; must stay open as long as the region lives. `file`: of the object's size.
+  static Result<std::unique_ptr<ObjectRegion>> create(int directory, SpareFile file);
   ~ObjectRegion();  // unlinks
   ObjectRegion(const ObjectRegion&) = delete;
   ObjectRegion& operator=(const ObjectRegion&) = delete;
@@ -37,6 +43,14 @@ class ObjectRegion {
   std::uint64_t pageBytes(std::uint64_t index) const;
   bool reservePage(std::uint64_t index);  // false: no memory
   void freePage(std::uint64_t index);     // keeps the memory of a region that is away
+  bool ready(std::uint64_t index) const { return ready_[index]; }
+  std::uint64_t readyBytes() const { return ready_bytes_; }
+  void freeReady();  // gives back what is ready
+  // The object is gone: what is freed from now on becomes ready, for intoSpare(). Not of one that is away.
+  void retire();
+  bool retired() const { return retired_; }
+  SpareFile
+  intoSpare() &&;  // the file with what is ready in it; nothing of it is reserved. No call but destruction after
 
   std::byte* at(std::uint64_t offset) const { return base_ + offset; }
   int fd() const { return fd_.get(); }
@@ -50,8 +64,10 @@ class ObjectRegion {
   Result<io::Descriptor> openForOthers(int read_only_directory);
 
  private:
-  ObjectRegion(int directory, std::string name, io::Descriptor fd, std::byte* base, std::uint64_t size)
-      : directory_(directory), name_(std::move(name)), fd_(std::move(fd)), base_(base), size_(size) {}
+  ObjectRegion(int directory, SpareFile::Parts file, std::byte* base, std::uint64_t size);
+  std::uint64_t pageLength(std::uint64_t index) const { return std::min<std::uint64_t>(kPage, size_ - index * kPage); }
+  void setReady(std::uint64_t index, bool ready);
+  void punch(std::uint64_t first_page, std::uint64_t pages);
   void count();
   bool alone() const;
 
@@ -62,6 +78,9 @@ class ObjectRegion {
   std::uint64_t size_;
   std::uint64_t pages_ = 0;
   std::uint64_t block_bytes_ = 0;
+  std::vector<bool> ready_;
+  std::uint64_t ready_bytes_ = 0;
+  bool retired_ = false;
   bool away_ = false;
   bool tells_ = false;  // whether the kernel says who else has it
 };
