@@ -84,7 +84,7 @@ void FrozenOrigin::head(std::string path, TimePoint, origin::Callback<origin::Ob
   ask(std::move(look));
 }
 
-void FrozenOrigin::list(std::string prefix, std::string next, std::uint32_t max, TimePoint,
+void FrozenOrigin::list(std::string prefix, std::string next, std::uint32_t max, TimePoint, origin::NextPageCallback,
                         origin::Callback<origin::ListPage> done) {
   List list;
   list.prefix = std::move(prefix);

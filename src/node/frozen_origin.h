@@ -38,7 +38,7 @@ class FrozenOrigin final : public origin::Origin {
   void open(std::string path, std::uint64_t most, origin::OpenSink& sink, TimePoint deadline,
             origin::Callback<origin::ObjectInfo> done) override;
   void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
-            origin::Callback<origin::ListPage> done) override;
+            origin::NextPageCallback next_page, origin::Callback<origin::ListPage> done) override;
   std::string url() const override { return source_->url(); }
 
   origin::Origin& source() { return *source_; }

@@ -67,6 +67,7 @@ struct Mount {
   std::optional<Error> refusal;                  // why nothing is said about its names; of a frozen mount
   std::string whole_objects, whole_objects_why;  // MountStatus has them
   std::string transport, transport_why;          // those too
+  bool splits_pages = false;                     // its names are so long that a page of the origin's doesn't fit ours
   bool said_hidden = false;                      // hidden names are logged once
   bool offered = true;  // false: its origin hasn't answered yet, and if it doesn't, the mount goes again
 

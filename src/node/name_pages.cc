@@ -66,6 +66,7 @@ void NameService::list(Mount& mount, std::string path, const std::string& cursor
           done(fail(std::move(found.error())));
       });
   auto outcome = pages_.wanted(io::Reactor::now(), waiter, key, false);
+  if (goes_on && pages_.coming(key) && going_on_.size() < kMostAhead) going_on_.insert(key);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
   deliver(std::move(outcome), nullptr, {.ask_owner = options.ask_owner, .revalidate = false});
 }
@@ -135,12 +136,17 @@ void NameService::fetchPage(const PageKey& key, Source source) {
 void NameService::pageFromOrigin(const PageKey& key, std::uint32_t max) {
   const TimePoint asked = io::Reactor::now();
   Mount& mount = mountOf(key.mount);
-  mount.origin->list(prefixOf(key.path), key.origin_next, max, asked + mount.request_timeout,
-                     [this, key, asked, max, alive = std::weak_ptr(alive_)](Result<origin::ListPage> page) {
-                       if (alive.expired()) return;
-                       if (!page) return pageFetched(key, fail(page.error()), Duration{0});
-                       originPage(key, asked, max, std::move(*page));
-                     });
+  mount.origin->list(
+      prefixOf(key.path), key.origin_next, max, asked + mount.request_timeout,
+      [this, key, alive = std::weak_ptr(alive_)](const std::string& next) {
+        if (alive.expired() || going_on_.erase(key) == 0 || mountOf(key.mount).splits_pages) return;
+        pageAhead({key.mount, key.path, next}, {.ask_owner = false, .revalidate = false});
+      },
+      [this, key, asked, max, alive = std::weak_ptr(alive_)](Result<origin::ListPage> page) {
+        if (alive.expired()) return;
+        if (!page) return pageFetched(key, fail(page.error()), Duration{0});
+        originPage(key, asked, max, std::move(*page));
+      });
 }
 
 void NameService::originPage(const PageKey& key, TimePoint asked, std::uint32_t max, origin::ListPage page) {
@@ -149,7 +155,10 @@ void NameService::originPage(const PageKey& key, TimePoint asked, std::uint32_t 
   if (nothing && !key.path.empty() && !mount.origin->hasEmptyDirectories())
     return pageFetched(key, fail(Code::NotFound, fmt::format("{}: no such directory", key.path)), Duration{0});
   OriginPage kept{.entries = std::move(page.entries), .next = std::move(page.next)};
-  if (wireSize(kept) > kMaxPageBytes && max > 1) return pageFromOrigin(key, max / 2);
+  if (wireSize(kept) > kMaxPageBytes && max > 1) {
+    mount.splits_pages = true;
+    return pageFromOrigin(key, max / 2);
+  }
   // S3 names a page's objects first and its prefixes after them.
   if (!std::ranges::is_sorted(kept.entries, keyBefore)) std::ranges::stable_sort(kept.entries, keyBefore);
   pageFetched(key, std::move(kept), mount.ttl() - (io::Reactor::now() - asked));
@@ -209,6 +218,7 @@ core::WalkEvent NameService::ownersPage(const PageKey& key, TimePoint asked, Byt
 }
 
 void NameService::pageFetched(const PageKey& key, Result<OriginPage> page, Duration ttl) {
+  going_on_.erase(key);
   if (!page) {
     const Error error = std::move(page.error());
     return deliver(pages_.failed(key), &error, {});

@@ -200,7 +200,7 @@ void NameService::nameFromOrigin(const NameKey& key, std::uint32_t fill_up_to) {
   auto ask = std::make_shared<std::function<void(std::string)>>();
   *ask = [this, key, lookup, deadline, weak = std::weak_ptr(ask), alive = std::weak_ptr(alive_)](std::string next) {
     Mount& m = mountOf(key.mount);
-    m.origin->list(key.path + "/", std::move(next), 1, deadline,
+    m.origin->list(key.path + "/", std::move(next), 1, deadline, {},
                    [this, key, lookup, ask = weak.lock(), alive](Result<origin::ListPage> page) {
                      if (alive.expired()) return;
                      if (page && page->entries.empty() && !page->next.empty() && ++lookup->pages < kMaxEmptyPages)

@@ -239,6 +239,7 @@ class NameService {
   NameWaiters<Resolved> name_waiters_;
   NameWaiters<PageFound> page_waiters_;
   std::size_t pages_ahead_ = 0;  // on their way
+  std::set<PageKey> going_on_;   // on their way, wanted by somebody who goes on: the next one is asked for, too
   Counter& name_hits_;
   Counter& name_misses_;
   Counter& name_asks_;

@@ -196,6 +196,35 @@ TEST_F(NamesTest, whoAsksForASecondPageFindsTheThirdOnItsWay) {
   EXPECT_EQ(lists(), 5) << "each once";
 }
 
+TEST_F(NamesTest, theNextPageIsAskedForWhileThisOneIsRead) {
+  for (int i = 0; i < 22'000; ++i) write("d/" + std::to_string(100'000 + i), "");
+  const auto first = list("d", "", 5'000);
+  ASSERT_TRUE(first);
+  std::optional<Result<NameService::Listed>> second;
+  loop.in([&] {
+    origin->reads_lists_slowly = true;
+    names->list(*mount, "d", first->page->next_cursor, {.max = 5'000}, kNever,
+                [&](auto page) { second.emplace(std::move(page)); });
+  });
+  EXPECT_TRUE(loop.until([&] { return origin->lists == 3; })) << "the third";
+  EXPECT_FALSE(loop.in([&] { return second.has_value(); }));
+  EXPECT_EQ(loop.in([&] { return origin->lists; }), 3) << "nobody has asked for the third: it asks for no fourth";
+  const auto let_read = [&] {
+    loop.in([&] {
+      for (io::Task& page : std::exchange(origin->read_slowly, {})) page();
+    });
+  };
+  let_read();
+  ASSERT_TRUE(loop.until([&] { return second.has_value(); }));
+  loop.in([&] { origin->reads_lists_slowly = false; });
+  let_read();
+  std::string cursor = (*second)->page->next_cursor;
+  int pages = 2;
+  for (; !cursor.empty(); ++pages) cursor = list("d", cursor, 5'000)->page->next_cursor;
+  EXPECT_EQ(pages, 5);
+  EXPECT_EQ(loop.in([&] { return origin->lists; }), 5) << "each once";
+}
+
 TEST_F(NamesTest, noPageComesTwiceWhoeverAsksForHowMuchInWhichView) {
   for (int i = 0; i < 5'500; ++i) write("d/" + std::to_string(10'000 + i), "");
   const auto names_in = [&](std::uint32_t max, bool raw) {

@@ -62,13 +62,17 @@ class ScriptedOrigin : public origin::Origin {
       done(info);
     });
   }
-  void list(std::string prefix, std::string next, std::uint32_t max, TimePoint,
+  void list(std::string prefix, std::string next, std::uint32_t max, TimePoint, origin::NextPageCallback next_page,
             origin::Callback<origin::ListPage> done) override {
     ++lists;
     asked_max.push_back(max);
-    later([this, prefix = std::move(prefix), next = std::move(next), max, done = std::move(done)]() mutable {
+    later([this, prefix = std::move(prefix), next = std::move(next), max, next_page = std::move(next_page),
+           done = std::move(done)]() mutable {
       if (down) return done(fail(*down));
-      done(pageOf(prefix, next, max));
+      origin::ListPage page = pageOf(prefix, next, max);
+      if (!reads_lists_slowly) return done(std::move(page));
+      if (next_page && !page.next.empty()) next_page(page.next);
+      read_slowly.emplace_back([page = std::move(page), done = std::move(done)]() mutable { done(std::move(page)); });
     });
   }
   std::string url() const override { return "test://"; }
@@ -81,8 +85,10 @@ class ScriptedOrigin : public origin::Origin {
   std::size_t held() const { return held_.size(); }
 
   std::map<std::string, Object> objects;
-  std::optional<Error> down;     // every call fails with it
-  std::size_t portion = 10'007;  // of bytes: no border of anything
+  std::optional<Error> down;          // every call fails with it
+  std::size_t portion = 10'007;       // of bytes: no border of anything
+  bool reads_lists_slowly = false;    // knows the next page at once, and gives the page later
+  std::vector<io::Task> read_slowly;  // those pages
   int heads = 0, gets = 0, opens = 0, lists = 0;
   std::uint64_t bytes = 0;
   std::vector<std::uint32_t> asked_max;

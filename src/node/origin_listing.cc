@@ -36,7 +36,7 @@ struct Listing {
 // With half of the names where a page of them doesn't fit a frame.
 void ask(const std::shared_ptr<Listing>& listing, std::uint32_t max) {
   listing->mount.source().list(
-      listing->prefix, listing->next, max, listing->deadline, [listing, max](Result<origin::ListPage> page) {
+      listing->prefix, listing->next, max, listing->deadline, {}, [listing, max](Result<origin::ListPage> page) {
         wire::pb::ListReply reply;
         if (!page) {
           *reply.mutable_failure() = wire::toMessage(page.error());

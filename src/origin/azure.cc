@@ -64,6 +64,7 @@ class AzureDialect final : public Dialect {
   Result<ListPage> readList(const Call& call, std::string_view body) const override {
     return parseAzureList(body, s_.url.prefix + call.path, call.next);
   }
+  std::string nextOfList(std::string_view body) const override { return plainTextOf(body, "NextMarker"); }
 
   // Of a range the one that was asked for; Content-MD5 of a whole blob is what its writer claimed.
   std::optional<Checksum> checksumOf(const HttpResponse& response, bool whole) const override {

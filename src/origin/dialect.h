@@ -1,7 +1,7 @@
 // What differs between object stores that speak HTTP: how a call becomes a signed request, and how answers read.
 // Everything else (queue, retries, resuming, checks of what came) is HttpOrigin's.
 //
-// Threading: the loop's. Pure but for learn().
+// Threading: the loop's, but readList(), which any thread may call. Pure but for learn().
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,8 @@ class Dialect {
 
   virtual Result<ObjectInfo> readHead(const io::HttpResponse& response) const = 0;
   virtual Result<ListPage> readList(const Call& call, std::string_view body) const = 0;
+  // Where the page after this one begins, without reading it. Empty: there is none, or only reading it will tell.
+  virtual std::string nextOfList(std::string_view body) const = 0;
 
   // What the service says that exactly the bytes of this answer to a Get or an Open have; nothing where it doesn't.
   // `whole`: they are all of the object's.
@@ -68,6 +70,9 @@ class Dialect {
 
 // The <Code> of an error's XML body, or empty. For any bytes.
 std::string xmlErrorCode(std::string_view body);
+// The text of an element of that name in the first or the last 4 KiB, if nothing in it is written in XML's own way;
+// else empty. For any bytes.
+std::string plainTextOf(std::string_view xml, std::string_view element);
 // Letters and digits, at most 64; empty for anything else: codes of others reach messages and logs.
 std::string cleanErrorCode(std::string_view code);
 

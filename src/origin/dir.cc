@@ -202,7 +202,7 @@ class DirOrigin : public Origin {
         std::move(done));
   }
 
-  void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
+  void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline, NextPageCallback /*next_page*/,
             Callback<ListPage> done) override {
     metrics_.lists.add();
     run<ListPage>(

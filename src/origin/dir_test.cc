@@ -71,7 +71,7 @@ class DirOriginTest : public testing::Test {
     return wait<ObjectInfo>([&](auto done) { origin->head(path, kNever, std::move(done)); });
   }
   Result<ListPage> list(const std::string& prefix, const std::string& next = "", std::uint32_t max = 1000) {
-    return wait<ListPage>([&](auto done) { origin->list(prefix, next, max, kNever, std::move(done)); });
+    return wait<ListPage>([&](auto done) { origin->list(prefix, next, max, kNever, {}, std::move(done)); });
   }
   Status get(const std::string& path, const std::string& version, std::uint64_t offset, std::uint64_t length,
              VectorSink& sink) {

@@ -233,4 +233,16 @@ std::string bareEtag(std::string_view etag) {
   return std::string(etag);
 }
 
+std::optional<ContentRange> parseContentRange(std::string_view text) {
+  if (!text.starts_with("bytes ")) return std::nullopt;
+  text.remove_prefix(6);
+  const auto dash = text.find('-');
+  const auto slash = text.find('/');
+  if (dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) return std::nullopt;
+  const auto first = parseNumber(text.substr(0, dash));
+  const auto last = parseNumber(text.substr(dash + 1, slash - dash - 1));
+  if (!first || !last || *last < *first) return std::nullopt;
+  return ContentRange{*first, *last, parseNumber(text.substr(slash + 1))};
+}
+
 }  // namespace forebay::origin

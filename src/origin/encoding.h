@@ -47,4 +47,11 @@ std::string shown(std::string_view name);
 // An ETag without quotes and weakness mark: headers have quotes, Azure's lists don't, S3's do.
 std::string bareEtag(std::string_view etag);
 
+// Of an answer's header: "bytes 0-99/1234" or "bytes 0-99/*". None for anything else.
+struct ContentRange {
+  std::uint64_t first = 0, last = 0;
+  std::optional<std::uint64_t> size;  // of the whole object
+};
+std::optional<ContentRange> parseContentRange(std::string_view text);
+
 }  // namespace forebay::origin

@@ -15,28 +15,12 @@ namespace {
 
 constexpr std::size_t kMaxListBody = 32 * kMiB;  // 5,000 names of 1,024 bytes, percent-encoded, with properties
 constexpr std::size_t kMaxErrorBody = 64 * kKiB;
+constexpr std::size_t kLongList = 64 * kKiB;  // takes longer to read than to hand over
 constexpr std::size_t kMaxNameBytes = 1024;
 
 using io::HttpFailure;
 using io::HttpResponse;
 using io::HttpResult;
-
-// "bytes 0-99/1234" or "bytes 0-99/*".
-struct ContentRange {
-  std::uint64_t first = 0, last = 0;
-  std::optional<std::uint64_t> size;  // of the whole object
-};
-std::optional<ContentRange> parseContentRange(std::string_view text) {
-  if (!text.starts_with("bytes ")) return std::nullopt;
-  text.remove_prefix(6);
-  const auto dash = text.find('-');
-  const auto slash = text.find('/');
-  if (dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) return std::nullopt;
-  const auto first = parseNumber(text.substr(0, dash));
-  const auto last = parseNumber(text.substr(dash + 1, slash - dash - 1));
-  if (!first || !last || *last < *first) return std::nullopt;
-  return ContentRange{*first, *last, parseNumber(text.substr(slash + 1))};
-}
 
 }  // namespace
 
@@ -85,6 +69,7 @@ class HttpOrigin::Op final : public io::HttpReceiver, public std::enable_shared_
   const Call call;
   const TimePoint deadline;
   Done done_callback;
+  NextPageCallback next_page;  // of a list
   OpId id = 0;
   ByteSink* sink = nullptr;
   OpenSink* open_sink = nullptr;     // of an open; `sink` is the same then
@@ -215,13 +200,15 @@ bool HttpOrigin::Op::handOn(Bytes bytes) {
 }
 
 HttpOrigin::HttpOrigin(std::unique_ptr<Dialect> dialect, HttpOriginOptions options, io::Reactor& reactor,
-                       io::HttpClient& client, OriginMetrics& metrics, std::shared_ptr<CredentialProvider> credentials)
+                       io::HttpClient& client, OriginMetrics& metrics, std::shared_ptr<CredentialProvider> credentials,
+                       io::WorkerPool* pool)
     : dialect_(std::move(dialect)),
       options_(std::move(options)),
       reactor_(reactor),
       client_(client),
       metrics_(metrics),
       credentials_(std::move(credentials)),
+      pool_(pool),
       random_(options_.seed != 0 ? options_.seed : systemRandom()),
       budget_(options_.retry_budget, io::Reactor::now()) {}
 
@@ -242,7 +229,7 @@ void HttpOrigin::later(io::Task task) {
 }
 
 void HttpOrigin::probe(TimePoint deadline, DoneCallback done) {
-  list("", "", 1, deadline, [done = std::move(done)](Result<ListPage> page) mutable {
+  list("", "", 1, deadline, {}, [done = std::move(done)](Result<ListPage> page) mutable {
     if (page)
       done({});
     else
@@ -280,10 +267,12 @@ void HttpOrigin::open(std::string path, std::uint64_t most, OpenSink& sink, Time
 }
 
 void HttpOrigin::list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
-                      Callback<ListPage> done) {
-  submit(std::make_shared<Op>(
+                      NextPageCallback next_page, Callback<ListPage> done) {
+  auto op = std::make_shared<Op>(
       *this, Call{.kind = CallKind::List, .path = std::move(prefix), .next = std::move(next), .max = max}, deadline,
-      std::move(done)));
+      std::move(done));
+  op->next_page = std::move(next_page);
+  submit(std::move(op));
 }
 
 namespace {
@@ -466,12 +455,12 @@ void HttpOrigin::fail(Op& op, Error error) {
   std::visit([&](auto& done) { done(std::unexpected(std::move(error))); }, keep->done_callback);
 }
 
-void HttpOrigin::endAttempt(Op& op, const HttpResult& result) {
+void HttpOrigin::endAttempt(Op& op, HttpResult& result) {
   const auto keep = op.shared_from_this();
   op.http = 0;
   --running_;
   if (op.refusal) return fail(op, std::move(*op.refusal));
-  const HttpResponse& response = result.response;
+  HttpResponse& response = result.response;
   if (result.ok() && op.piece.active()) {
     if (const Status right = op.piece.verify(); !right) return wrongBytes(op, right.error());
     const std::uint64_t given = op.piece.handOn(*op.sink, op.dropped);
@@ -501,24 +490,19 @@ void HttpOrigin::endAttempt(Op& op, const HttpResult& result) {
 }
 
 // Whether that was the answer, good or bad, that the call waited for.
-bool HttpOrigin::answered(Op& op, const HttpResponse& response) {
+bool HttpOrigin::answered(Op& op, HttpResponse& response) {
   const auto keep = op.shared_from_this();
-  const auto give = [&](auto result) {
-    if (!result) {
-      result.error().message = fmt::format("{}: {}", describe(op.call), result.error().message);
-      fail(op, std::move(result.error()));
-      return true;
-    }
-    end(op);
-    std::get<Callback<typename decltype(result)::value_type>>(keep->done_callback)(std::move(result));
+  if (op.asks() == CallKind::List) {
+    if (response.status != 200) return false;
+    readList(op, std::move(response.body));
     return true;
-  };
-  if (op.asks() == CallKind::List) return response.status == 200 && give(dialect_->readList(op.call, response.body));
+  }
   if (op.asks() == CallKind::Head) {
     if (response.status != 200) return false;
     Result<ObjectInfo> info = dialect_->readHead(response);
     if (info && op.open_sink != nullptr) op.tellOpened(*info, 0);
-    return op.dropped || give(std::move(info));
+    if (!op.dropped) give(op, std::move(info));
+    return true;
   }
   const bool bytes_came = response.status == 206 || (op.opened && response.status == 200);
   if (!bytes_came) return false;
@@ -530,12 +514,46 @@ bool HttpOrigin::answered(Op& op, const HttpResponse& response) {
     fail(op, {Code::Corrupt,
               fmt::format("{}: the answer ended after {} of {} bytes", describe(op.call), op.received, op.due)});
   else if (op.opened)
-    give(Result<ObjectInfo>(*op.opened));
+    give(op, Result<ObjectInfo>(*op.opened));
   else {
     end(op);
     std::get<DoneCallback>(keep->done_callback)({});
   }
   return true;
+}
+
+template <class T>
+void HttpOrigin::give(Op& op, Result<T> result) {
+  const auto keep = op.shared_from_this();
+  if (!result) {
+    result.error().message = fmt::format("{}: {}", describe(op.call), result.error().message);
+    return fail(op, std::move(result.error()));
+  }
+  end(op);
+  std::get<Callback<T>>(keep->done_callback)(std::move(result));
+}
+
+// A page of 5,000 names takes about 10 ms to read: where there is a pool, the loop goes on meanwhile, and who wants the
+// next page asks for it.
+void HttpOrigin::readList(Op& op, std::string body) {
+  if (pool_ == nullptr || body.size() < kLongList) return give(op, dialect_->readList(op.call, body));
+  if (op.next_page)
+    if (const std::string next = dialect_->nextOfList(body); !next.empty()) op.next_page(next);
+  struct Work {
+    std::shared_ptr<const Dialect> dialect;
+    Call call;
+    std::string body;
+    Result<ListPage> page;
+  };
+  const auto work = std::make_shared<Work>(dialect_, op.call, std::move(body), ListPage{});
+  const Status taken = pool_->submit([work] { work->page = work->dialect->readList(work->call, work->body); },
+                                     [this, work, id = op.id, alive = std::weak_ptr(alive_)] {
+                                       if (alive.expired()) return;
+                                       if (const auto known = ops_.find(id); known != ops_.end())
+                                         give(*known->second, std::move(work->page));
+                                     });
+  if (!taken) return give(op, dialect_->readList(op.call, work->body));
+  startWaiting();  // its place among those that run is free
 }
 
 // Nobody has seen them: the next attempt brings others to the same place.

@@ -21,6 +21,7 @@
 
 #include "io/http_client.h"
 #include "io/reactor.h"
+#include "io/worker_pool.h"
 #include "origin/credential.h"
 #include "origin/dialect.h"
 #include "origin/origin.h"
@@ -47,9 +48,11 @@ struct HttpOriginOptions {
 
 class HttpOrigin final : public Origin {
  public:
-  // `client` and `metrics` must outlive it. `credentials`: null where what the dialect knows doesn't change.
+  // `client` and `metrics` must outlive it. `credentials`: null where what the dialect knows doesn't change. `pool`:
+  // reads long lists; none: the loop does. May be gone when the origin is.
   HttpOrigin(std::unique_ptr<Dialect> dialect, HttpOriginOptions options, io::Reactor& reactor, io::HttpClient& client,
-             OriginMetrics& metrics, std::shared_ptr<CredentialProvider> credentials = nullptr);
+             OriginMetrics& metrics, std::shared_ptr<CredentialProvider> credentials = nullptr,
+             io::WorkerPool* pool = nullptr);
   ~HttpOrigin() override;
   HttpOrigin(const HttpOrigin&) = delete;
   HttpOrigin& operator=(const HttpOrigin&) = delete;
@@ -60,7 +63,7 @@ class HttpOrigin final : public Origin {
            TimePoint deadline, DoneCallback done) override;
   void open(std::string path, std::uint64_t most, OpenSink& sink, TimePoint deadline,
             Callback<ObjectInfo> done) override;
-  void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
+  void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline, NextPageCallback next_page,
             Callback<ListPage> done) override;
   std::string url() const override { return dialect_->url(); }
 
@@ -74,8 +77,11 @@ class HttpOrigin final : public Origin {
   void failWaiting(const Error& error);
   bool repeatWithNewCredential(Op& op, const io::HttpResponse& response);
   void startAttempt(Op& op);
-  void endAttempt(Op& op, const io::HttpResult& result);
-  bool answered(Op& op, const io::HttpResponse& response);
+  void endAttempt(Op& op, io::HttpResult& result);
+  bool answered(Op& op, io::HttpResponse& response);
+  template <class T>
+  void give(Op& op, Result<T> result);
+  void readList(Op& op, std::string body);
   void wrongBytes(Op& op, const Error& why);
   void retryOrGiveUp(Op& op, const Attempt& attempt, Error error);
   void resubmit(OpId id);
@@ -84,12 +90,13 @@ class HttpOrigin final : public Origin {
   void later(io::Task task);
   std::string describe(const Call& call) const;
 
-  std::unique_ptr<Dialect> dialect_;
+  const std::shared_ptr<Dialect> dialect_;
   const HttpOriginOptions options_;
   io::Reactor& reactor_;
   io::HttpClient& client_;
   OriginMetrics& metrics_;
   const std::shared_ptr<CredentialProvider> credentials_;
+  io::WorkerPool* const pool_;
   CredentialPtr credential_;       // for the attempts that start now
   bool credential_asked_ = false;  // get() will call back
   Random random_;

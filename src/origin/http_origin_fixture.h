@@ -88,7 +88,8 @@ class HttpOriginTest : public testing::Test {
     auto dialect = url.scheme == OriginUrl::Scheme::S3 ? makeS3Dialect(url, config) : makeAzureDialect(url, config);
     ASSERT_TRUE(dialect) << dialect.error().text();
     loop_.in([&] {
-      origin_ = std::make_unique<HttpOrigin>(std::move(*dialect), options_, loop_.reactor(), *client_, metrics_);
+      origin_ = std::make_unique<HttpOrigin>(std::move(*dialect), options_, loop_.reactor(), *client_, metrics_,
+                                             nullptr, pool_.get());
     });
   }
   void useS3(const ScriptedServer& server) { use("s3://bucket/p", s3Config(server)); }
@@ -122,10 +123,11 @@ class HttpOriginTest : public testing::Test {
     });
     return result.wait();
   }
-  Result<ListPage> list(std::string prefix = "", std::string next = "", std::uint32_t max = 10) {
+  Result<ListPage> list(std::string prefix = "", std::string next = "", std::uint32_t max = 10,
+                        NextPageCallback next_page = {}) {
     io::Awaited<Result<ListPage>> result;
     loop_.in([&] {
-      origin_->list(std::move(prefix), std::move(next), max, io::Reactor::now() + 20s,
+      origin_->list(std::move(prefix), std::move(next), max, io::Reactor::now() + 20s, std::move(next_page),
                     [&](Result<ListPage> page) { result.give(std::move(page)); });
     });
     return result.wait();

@@ -339,6 +339,59 @@ TEST_F(HttpOriginTest, azureListsPageByPage) {
   EXPECT_EQ(metrics_.lists.value(), 2U);
 }
 
+namespace {
+std::string longAzureList(const std::string& next) {
+  std::string blobs;
+  for (int i = 0; i < 1'000; ++i)
+    blobs += fmt::format(
+        "<Blob><Name>p/d/{:04}</Name><Properties><Content-Length>{}</Content-Length><Etag>v</Etag></Properties></Blob>",
+        i, i);
+  return fmt::format("<EnumerationResults><Blobs>{}</Blobs><NextMarker>{}</NextMarker></EnumerationResults>", blobs,
+                     next);
+}
+}  // namespace
+
+TEST_F(HttpOriginTest, saysWhereTheNextPageBeginsBeforeItHasReadThisOne) {
+  ScriptedServer server(
+      [](const ScriptedRequest&, ScriptedReply& reply) { reply.answer(200, "", longAzureList("m1")); });
+  use("az://acct/data/p", azureConfig(server));
+  io::Awaited<Result<ListPage>> second;
+  const auto first = list("d/", "", 5'000, [&](const std::string& next) {
+    origin_->list("d/", next, 5'000, io::Reactor::now() + 20s, {},
+                  [&](Result<ListPage> page) { second.give(std::move(page)); });
+  });
+  ASSERT_TRUE(first) << first.error().text();
+  EXPECT_EQ(first->entries.size(), 1'000U);
+  EXPECT_EQ(first->entries.at(999).info.size, 999U);
+  EXPECT_EQ(first->next, "m1");
+  const auto page = second.wait();
+  ASSERT_FALSE(page) << "it names itself as the next one";
+  EXPECT_EQ(page.error().code, Code::Corrupt);
+  EXPECT_THAT(page.error().message, HasSubstr("/acct/data"));
+  EXPECT_EQ(server.requests().size(), 2U);
+}
+
+TEST_F(HttpOriginTest, mayEndWhileALongListIsRead) {
+  ScriptedServer server(
+      [](const ScriptedRequest&, ScriptedReply& reply) { reply.answer(200, "", longAzureList("m1")); });
+  use("az://acct/data/p", azureConfig(server));
+  io::Awaited<bool> coming;
+  bool told = false;
+  loop_.in([&] {
+    origin_->list(
+        "d/", "", 5'000, io::Reactor::now() + 20s, [&](const std::string&) { coming.give(true); },
+        [&](const Result<ListPage>&) { told = true; });
+  });
+  ASSERT_TRUE(coming.wait());
+  loop_.in([&] { origin_.reset(); });
+  io::Awaited<bool> idle;
+  loop_.in([&] {
+    pool_ = std::make_unique<io::WorkerPool>(loop_.reactor(), 1, 1);  // joins the old one: the page was read
+    loop_.reactor().post([&] { idle.give(told); });
+  });
+  EXPECT_FALSE(idle.wait());
+}
+
 TEST_F(HttpOriginTest, s3FindsTheRightRegionByItself) {
   ScriptedServer server([](const ScriptedRequest& request, ScriptedReply& reply) {
     if (request.header("authorization").find("/eu-west-3/") == std::string::npos)

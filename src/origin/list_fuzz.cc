@@ -16,6 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (!entry.directory && entry.info.version.empty()) std::abort();
     }
   }
+  const std::string next = forebay::origin::plainTextOf(text, "NextMarker");
+  if (next.find_first_of("<&") != std::string::npos || next.size() > size) std::abort();
   if (forebay::origin::xmlErrorCode(text).size() > 64) std::abort();
   return 0;
 }

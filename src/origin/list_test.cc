@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "origin/azure_list.h"
+#include "origin/dialect.h"
 #include "origin/s3_list.h"
 
 namespace forebay::origin {
@@ -113,6 +114,17 @@ TEST(S3List, refusesWhatCannotBe) {
     ASSERT_FALSE(page) << bad;
     EXPECT_EQ(page.error().code, Code::Corrupt);
   }
+}
+
+TEST(Lists, whereTheNextPageBeginsIsFoundWithoutReadingThisOne) {
+  const std::string names(100'000, ' ');
+  EXPECT_EQ(plainTextOf("<R><NextMarker>m/1</NextMarker></R>", "NextMarker"), "m/1");
+  EXPECT_EQ(plainTextOf("<R>" + names + "<NextMarker>m2</NextMarker></R>", "NextMarker"), "m2");
+  EXPECT_EQ(plainTextOf("<R><Token>t</Token>" + names + "</R>", "Token"), "t");
+  EXPECT_EQ(plainTextOf("<R>" + names + "<Token>t</Token>" + names + "</R>", "Token"), "") << "not looked for there";
+  for (const char* none : {"", "<NextMarker/>", "<NextMarker></NextMarker>", "<NextMarker>m", "m</NextMarker>",
+                           "<NextMarker>a&amp;b</NextMarker>", "<NextMarker><!-- m --></NextMarker>"})
+    EXPECT_EQ(plainTextOf(none, "NextMarker"), "") << none;
 }
 
 TEST(Lists, deepNestingIsJustAnotherBadAnswer) {

@@ -38,7 +38,7 @@ Result<std::unique_ptr<Origin>> makeOrigin(const OriginUrl& url, const OriginCon
   options.proxy = config.proxy;
   options.check_ranges = config.check_ranges;
   return std::make_unique<HttpOrigin>(std::move(dialect), std::move(options), reactor, client, metrics,
-                                      std::move(credentials));
+                                      std::move(credentials), &pool);
 }
 
 }  // namespace forebay::origin

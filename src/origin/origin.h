@@ -69,6 +69,8 @@ class OpenSink : public ByteSink {
 template <class T>
 using Callback = std::move_only_function<void(Result<T>)>;
 using DoneCallback = std::move_only_function<void(Status)>;
+// Where the page after the one that was asked for begins.
+using NextPageCallback = std::move_only_function<void(const std::string& next)>;
 
 class Origin {
  public:
@@ -93,8 +95,10 @@ class Origin {
                     Callback<ObjectInfo> done) = 0;
 
   // Names that start with `prefix` ("" or ends with '/'), cut at the next '/'. At most `max` entries (a hint).
+  // `next_page`, where there is one, may run before `done`, once: an origin can know where the next page begins before
+  // it has read this one. What it says is to be believed when the page says the same. It must not destroy the origin.
   virtual void list(std::string prefix, std::string next, std::uint32_t max, TimePoint deadline,
-                    Callback<ListPage> done) = 0;
+                    NextPageCallback next_page, Callback<ListPage> done) = 0;
 
   // Whether a directory can be there without names below it (a directory's can; a prefix of an object store can't: a
   // listing without entries then means that there is nothing).

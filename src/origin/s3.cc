@@ -75,6 +75,7 @@ class S3Dialect final : public Dialect {
   Result<ListPage> readList(const Call& call, std::string_view body) const override {
     return parseS3List(body, s_.url.prefix + call.path, call.next);
   }
+  std::string nextOfList(std::string_view body) const override { return plainTextOf(body, "NextContinuationToken"); }
 
   // What S3 stores is of the whole object: a checksum that was asked for when it was put, else an ETag that is an MD5,
   // as of an object that was put in one part and isn't encrypted with keys of KMS or of a customer.

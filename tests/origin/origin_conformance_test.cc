@@ -115,7 +115,7 @@ class Conformance : public testing::TestWithParam<StoreKind> {
     return std::move(sink.bytes);
   }
   Result<ListPage> list(const std::string& prefix, const std::string& next, std::uint32_t max) {
-    return await<Result<ListPage>>([&](TimePoint t, auto done) { origin_->list(prefix, next, max, t, done); });
+    return await<Result<ListPage>>([&](TimePoint t, auto done) { origin_->list(prefix, next, max, t, {}, done); });
   }
   // All pages. A directory's name ends with '/'.
   std::map<std::string, ObjectInfo> listAll(const std::string& prefix, std::uint32_t max,
