@@ -32,6 +32,8 @@ FuseMetrics::FuseMetrics(Metrics& metrics)
       bytes(metrics.counter("forebay_fuse_read_bytes_total", "Bytes of files given to the kernel.")),
       passthrough_opens(metrics.counter("forebay_fuse_passthrough_opens_total",
                                         "Opens of complete objects whose bytes the kernel reads by itself.")),
+      remembered(metrics.counter("forebay_fuse_remembered_names_total",
+                                 "Lookups that were answered from what earlier ones found.")),
       hidden(metrics.counter("forebay_fuse_hidden_names_total",
                              "Names in listings that were left out because POSIX can't hold them.")),
       malformed(metrics.counter("forebay_fuse_malformed_requests_total", "Requests that could not be understood.")),

@@ -21,6 +21,7 @@ struct FuseMetrics {
   Counter& other_errors;
   Counter& bytes;
   Counter& passthrough_opens;
+  Counter& remembered;
   Counter& hidden;
   Counter& malformed;
   Counter& late;

@@ -240,7 +240,7 @@ void FuseMount::prune() {
     const std::deque<std::string> told = std::exchange(to_forget_, {});
     lock.unlock();
     for (const std::string& path : told) {
-      for (const Session::Prunable& name : session_->below(path)) {
+      for (const Session::Prunable& name : session_->forgetBelow(path)) {
         if (stopping_.load(std::memory_order_acquire)) break;
         devices_->forgetName(name.parent, name.name);
       }

@@ -65,6 +65,8 @@ struct Options {
   // Nodes, about 600 bytes each. The kernel decides how many it remembers; beyond this number it is asked to forget the
   // oldest, and listings give it no more of them than it asks for by name.
   std::size_t max_nodes = 262'144;
+  // Of names that are remembered beside the kernel, about 700 bytes each, for as long as their answers may be believed.
+  std::size_t name_bytes = 32 * kMiB;
   // How long unmount() waits for files in use to be closed before it detaches the mount under its users.
   Duration unmount_grace = 5s;
   // The helper for users who aren't root.

@@ -49,6 +49,7 @@ Session::Session(client::Client& client, Options options, Metrics& metrics, Chan
       channel_(channel),
       metrics_(metrics),
       started_ns_(wallClockNs()),
+      names_(options_.name_bytes),
       passthrough_(channel, options_.passthrough, options_.passthrough_least),
       operations_(options_.max_outstanding),
       buffers_(poolBytes(options_.reply_bytes, channel.ring())) {}
@@ -242,8 +243,9 @@ std::vector<Session::Prunable> Session::prunable() {
   return namesOf(nodes_.pastLimit(options_.max_nodes, kPruneBatch));
 }
 
-std::vector<Session::Prunable> Session::below(std::string_view path) const {
+std::vector<Session::Prunable> Session::forgetBelow(std::string_view path) {
   const std::lock_guard lock(nodes_mutex_);
+  names_.forgetBelow(path);
   return namesOf(nodes_.objectsBelow(path));
 }
 

@@ -32,6 +32,7 @@
 #include "frontend/fuse/options.h"
 #include "frontend/fuse/passthrough.h"
 #include "frontend/fuse/protocol.h"
+#include "frontend/fuse/remembered_names.h"
 
 namespace forebay::fuse {
 
@@ -55,8 +56,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string name;
   };
   std::vector<Prunable> prunable();
-  // All that the kernel may know of objects at and below a path.
-  std::vector<Prunable> below(std::string_view path) const;
+  // What was remembered of names at and below a path is asked for anew: all that the kernel may know of objects there.
+  std::vector<Prunable> forgetBelow(std::string_view path);
 
   // For tests and status.
   std::size_t nodes() const;
@@ -104,7 +105,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void on(const Ticket& ticket, const ReadDirRequest& request);
   void lookedUp(Operation& op, std::string path, bool revalidated, Result<client::Attributes> result);
   bool takeSuperseded(const Inode& inode);
-  void answerEntry(Operation& op, Inode looked_up, Duration ttl);
+  void answerEntry(const Ticket& ticket, Inode looked_up, Duration ttl);
+  void lookUp(const Ticket& ticket, std::string path, bool revalidate);
   void revalidateForOpen(const Ticket& ticket, const std::shared_ptr<const Inode>& inode);
   void openedFor(Operation& op, const std::shared_ptr<const Inode>& inode, Result<client::Attributes> result);
   void openDirectory(const Ticket& ticket, std::shared_ptr<const Inode> inode);
@@ -175,6 +177,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   mutable std::mutex nodes_mutex_;
   NodeTable nodes_;
+  RememberedNames names_;  // under nodes_mutex_
 
   mutable std::mutex handles_mutex_;
   std::unordered_map<Handle, std::shared_ptr<const File>> files_;

@@ -65,6 +65,10 @@ void Session::haveRead(Operation& op, Result<std::size_t> result) {
   // The kernel takes a short reply for the end of the file and fills up with zeros: all, or an error.
   if (result && *result != op.length)
     result = fail(Code::Internal, fmt::format("{} bytes of {} were read", *result, op.length));
+  if (!result && result.error().code == Code::Gone) {
+    const std::lock_guard lock(nodes_mutex_);
+    names_.forget(op.inode->path);
+  }
   if (!result) return refuseClaimed(op, result.error());
   if (operations_.claim(op)) {
     if (replyBytes(op.ticket, op.buffer.first(op.length))) metrics_.bytes.add(op.length);

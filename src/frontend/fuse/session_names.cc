@@ -47,12 +47,27 @@ void Session::on(const Ticket& ticket, const LookupRequest& request) {
   std::string path = childPath(directory->path, request.name);
   if (path.size() > kMaxPath) return refuse(ticket, ENAMETOOLONG);
 
+  std::optional<RememberedNames::Known> known;
+  bool superseded = false;
+  {
+    const std::lock_guard lock(nodes_mutex_);
+    known = names_.find(path, ticket.started);
+    superseded = known && !known->inode.directory && nodes_.takeSuperseded(known->inode);
+    if (superseded) names_.forget(path);
+  }
+  if (!known || superseded) return lookUp(ticket, std::move(path), superseded);
+  metrics_.remembered.add();
+  answerEntry(ticket, std::move(known->inode), entryTtl(known->left));
+}
+
+void Session::lookUp(const Ticket& ticket, std::string path, bool revalidate) {
   Operation* op = begin(ticket, path);
   if (op == nullptr) return;
   const bool called = whileRunning([&] {
-    client_.lookup(path, false, op->deadline, [this, op, path](Result<client::Attributes> result) mutable {
-      lookedUp(*op, std::move(path), false, std::move(result));
-    });
+    client_.lookup(path, revalidate, op->deadline,
+                   [this, op, path, revalidate](Result<client::Attributes> result) mutable {
+                     lookedUp(*op, std::move(path), revalidate, std::move(result));
+                   });
   });
   if (!called) abandon(*op);
 }
@@ -84,8 +99,13 @@ void Session::lookedUp(Operation& op, std::string path, bool revalidated, Result
     if (!called) abandon(op);
     return;
   }
+  const Duration ttl = entryTtl(result->ttl);
+  if (ttl > Duration{0}) {
+    const std::lock_guard lock(nodes_mutex_);
+    names_.remember(inode, std::chrono::steady_clock::now() + ttl);
+  }
   if (operations_.claim(op)) {
-    answerEntry(op, std::move(inode), entryTtl(result->ttl));
+    answerEntry(op.ticket, std::move(inode), ttl);
     operations_.answered(op);
   }
   operations_.calledBack(op);
@@ -96,7 +116,7 @@ bool Session::takeSuperseded(const Inode& inode) {
   return !inode.directory && nodes_.takeSuperseded(inode);
 }
 
-void Session::answerEntry(Operation& op, Inode looked_up, Duration ttl) {
+void Session::answerEntry(const Ticket& ticket, Inode looked_up, Duration ttl) {
   NodeNumber node = 0;
   std::shared_ptr<const Inode> inode;
   {
@@ -104,7 +124,7 @@ void Session::answerEntry(Operation& op, Inode looked_up, Duration ttl) {
     node = nodes_.look(std::move(looked_up));
     inode = nodes_.find(node);
   }
-  if (replyStruct(op.ticket, entryOf(node, *inode, ttl))) return;
+  if (replyStruct(ticket, entryOf(node, *inode, ttl))) return;
   const std::lock_guard lock(nodes_mutex_);
   nodes_.forget(node, 1);
 }

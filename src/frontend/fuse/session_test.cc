@@ -256,6 +256,42 @@ TEST_F(SessionTest, consistencyDecidesHowLongNamesAreBelieved) {
   EXPECT_EQ(valid({.kind = Frozen}, 0s), 86'400U);
 }
 
+TEST_F(SessionTest, aNameIsAskedForOnceForAsLongAsItsAnswerMayBeBelieved) {
+  client_.put("file", "bytes");
+  client_.setTtl(20s);
+  const fuse_entry_out first = look("file"), second = look("file");
+  EXPECT_EQ(second.nodeid, first.nodeid);
+  EXPECT_EQ(second.attr.size, 5U);
+  EXPECT_LE(second.entry_valid, first.entry_valid) << "what is left of it";
+  EXPECT_EQ(client_.counts().lookups, 1U);
+  session_->forgetBelow("fil");
+  look("file");
+  EXPECT_EQ(client_.counts().lookups, 1U);
+  EXPECT_EQ(session_->forgetBelow("").size(), 1U);
+  look("file");
+  EXPECT_EQ(client_.counts().lookups, 2U);
+  EXPECT_EQ(ask(request(FUSE_LOOKUP).name("none")).error, ENOENT);
+  EXPECT_EQ(ask(request(FUSE_LOOKUP).name("none")).error, ENOENT);
+  EXPECT_EQ(client_.counts().lookups, 4U) << "absence isn't remembered";
+  options_.consistency = {.kind = Consistency::Kind::Open};
+  make();
+  look("file");
+  look("file");
+  EXPECT_EQ(client_.counts().lookups, 6U);
+}
+
+TEST_F(SessionTest, aVersionThatIsGoneIsNotRemembered) {
+  client_.put("file", "bytes", "v1");
+  client_.setTtl(20s);
+  const NodeNumber node = look("file").nodeid;
+  const auto handle = open(node);
+  client_.put("file", "other", "v2");
+  client_.loseBytes("file", "v1");
+  EXPECT_EQ(look("file").nodeid, node) << "as long as it was promised";
+  EXPECT_NE(ask(request(FUSE_READ, node).add(fuse_read_in{.fh = handle, .size = 5})).error, 0);
+  EXPECT_NE(look("file").nodeid, node);
+}
+
 TEST_F(SessionTest, stoppingAnswersAllAndCallsNobodyAfterwards) {
   client_.put("file", std::string(5000, 'x'));
   const NodeNumber node = look("file").nodeid;
