@@ -4,11 +4,13 @@
 //
 // A second process sends its memory again and again, in units of 8 MiB; this one takes them into a few buffers of a
 // unit that it uses again. With --checksum it verifies each granule of 64 KiB as soon as it is there, by the function
-// that Forebay uses. The first units don't count. Prints one line of JSON.
+// that Forebay uses. The first units don't count. With --apart the sender runs on the first core that it may use, and
+// the receiver on the last (bench/cores.py says why). Prints one line of JSON.
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <barrier>
 #include <optional>
+#include <sched.h>
 
 #include "limits/raw_server.h"
 
@@ -23,7 +25,7 @@ struct Arguments {
   std::size_t connections = 1;
   std::size_t send = kMiB, receive = 256 * kKiB;  // of one call
   std::size_t buffers = 4;                        // all connections together
-  bool checksum = false, wait_all = false;
+  bool checksum = false, wait_all = false, apart = false;
 
   std::uint64_t warmUnits() const { return kWarmBytes / unit; }
   std::uint64_t units() const { return warmUnits() + bytes / unit; }
@@ -80,11 +82,26 @@ class Receiver {
   std::byte* const buffers_;
 };
 
+// Of those in `allowed`, the first or the last: for this thread and what it starts.
+void keepOn(const cpu_set_t& allowed, bool last) {
+  int core = -1;
+  for (int i = 0; i < CPU_SETSIZE && (core < 0 || last); ++i)
+    if (CPU_ISSET(i, &allowed)) core = i;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(core, &one);
+  if (sched_setaffinity(0, sizeof one, &one) != 0) die("can't choose a core");
+}
+
 int run(const Arguments& arguments) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) die("which cores may be used can't be told");
+  if (arguments.apart) keepOn(allowed, false);
   const RawServer server(arguments.memory, arguments.connections,
                          [&](int fd, std::size_t index, const Memory& memory, std::span<const std::uint32_t>) {
                            sendUnits(arguments, fd, index, memory);
                          });
+  if (arguments.apart) keepOn(allowed, true);
   const std::size_t each = std::max<std::size_t>(1, arguments.buffers / arguments.connections) * arguments.unit;
   const Memory buffers(each * arguments.connections);
   std::optional<Meter> meter;
@@ -114,6 +131,7 @@ int start(int argc, char** argv) {
   app.add_option("--receive", arguments.receive)->check(CLI::Range(1U << 12, 1U << 26));
   app.add_option("--buffers", arguments.buffers)->check(CLI::Range(1U, 64U));
   app.add_flag("--checksum", arguments.checksum);
+  app.add_flag("--apart", arguments.apart, "Sender and receiver on a core of their own");
   app.add_flag("--wait-all", arguments.wait_all, "Receive whole pieces only");
   CLI11_PARSE(app, argc, argv);
   if (arguments.memory % arguments.unit != 0 || arguments.unit % kGranule != 0) die("--unit must divide --memory");

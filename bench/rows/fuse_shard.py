@@ -3,11 +3,13 @@ is complete on this node, and the kernel reads it by itself.
 
 Two nodes; the reader's owns next to nothing (its weight is a thousandth), so the shards are all on the other one. Each
 is read once, for each pass begins with nothing of it here. The limit moves the same bytes between two processes by raw
-TCP that checksums (into memory that it uses again), and then reads a native file of that size in a tmpfs once.
+TCP that checksums (into memory that it uses again), and then reads a native file of that size in a tmpfs once. The
+node that sends has a core, and the one that receives another, as in the limit (bench/cores.py).
 """
 
 import subprocess
 
+import cores
 from harness import data
 from harness.cell import Cell, is_mounted
 from harness.origins import FakeOrigin
@@ -29,6 +31,8 @@ def measure(bench):
     holder, reader = cell.nodes
     holder.cli("load", "bench", seconds=200)
     shards = Shards(bench, cell.mount("bench", node=1, options=["--open-wait", "1s"]), elsewhere(holder))
+    cores.keep_on(cores.SENDERS, holder.process)
+    cores.keep_on(cores.RECEIVERS, reader.process)
     for _ in range(WARM):
         shards.read(1)
     names = ("forebay_served_bytes_total", "forebay_peer_bytes_total", "forebay_open_waits_late_total")
@@ -44,8 +48,8 @@ def measure(bench):
     assert origin.stats()["get_bytes"] == from_origin, "what is to be warm came from the origin"
     shards.compare_last()
     return pairs.row("fuse.shard", "GB/s", gigabytes_per_second, target=0.8,
-                     note=f"{SIZE // MIB} MiB in another node's RAM, open to last byte, {IN_A_RUN} one after the other; no "
-                          f"READ request reached user space; limit: raw TCP that checksums, {told(limits.best)}, then one "
+                     note=f"{SIZE // MIB} MiB in another node's RAM, open to last byte, {IN_A_RUN} one after the other, "
+                          f"{cores.TOLD}; no READ request reached user space; limit: raw TCP that checksums, {told(limits.best)}, then one "
                           "read of a native tmpfs file")
 
 
@@ -84,7 +88,7 @@ class Limits:
                             lambda options: self.move(options)["seconds"])
 
     def move(self, options):
-        return run_json(self.bulk, *words({"memory": SIZE, "bytes": IN_A_RUN * SIZE, "checksum": True, **options}))
+        return run_json(self.bulk, *words({"memory": SIZE, "bytes": IN_A_RUN * SIZE, "checksum": True, "apart": True, **options}))
 
     def run(self):
         moved = self.move(self.best)

@@ -4,7 +4,8 @@ Two nodes hold an object of 32 chunks, about half of it each; one client of the 
 by the C ABI. Each limit (bench/limits) moves the same bytes from the memory of one process to that of another, in the
 same batches and as many of them on their way, with the checksums that Forebay verifies, the best of a small grid.
 
-- read.remote.8m: whole chunks, 4 reads on their way. The note has the limit without checksums, too.
+- read.remote.8m: whole chunks, 4 reads on their way, the nodes on one core and the client on another, as sender and
+  receiver of the limit are (bench/cores.py). The note has the limit without checksums, too.
 - read.remote.cpu: CPU seconds of both sides for the same.
 - read.remote.64k: batches of 16 reads at random granules, one batch at a time.
 - lat.remote.4k: one read of 4 KiB at a random place at a time, the median.
@@ -12,6 +13,7 @@ same batches and as many of them on their way, with the checksums that Forebay v
 
 import array
 
+import cores
 from harness.cell import Cell
 from harness.origins import FakeOrigin
 from pairs import (Pairs, best_of, cpu_per_gigabyte, gigabytes_per_second, grid, median_of, requests_per_second, run_json,
@@ -47,12 +49,15 @@ def measure(bench):
     reader.run(length=CHUNK, depth=DEPTH, count=CHUNKS, warm=CHUNKS, verify=True)
     got = origin.stats()["get_bytes"]
     rows = []
-    if {"read.remote.8m", "read.remote.cpu"} & bench.wanted:
-        rows += bulk(bench, reader)
     if "read.remote.64k" in bench.wanted:
         rows.append(batches(bench, reader))
     if "lat.remote.4k" in bench.wanted:
         rows.append(latency(bench, reader))
+    if {"read.remote.8m", "read.remote.cpu"} & bench.wanted:
+        for node in cell.nodes:
+            cores.keep_on(cores.SENDERS, node.process)
+        reader.command = cores.on(cores.RECEIVERS, reader.command)
+        rows += bulk(bench, reader)
     assert origin.stats()["get_bytes"] == got, "a read that is to be warm went to the origin"
     return [row for row in rows if row["name"] in bench.wanted]
 
@@ -72,14 +77,14 @@ def bulk(bench, reader):
     limit = bench.program("forebay_limit_raw_bulk")
 
     def raw(options, size, **more):
-        return run_json(limit, *words({"memory": SIZE, "bytes": size, "buffers": DEPTH, **options, **more}))
+        return run_json(limit, *words({"memory": SIZE, "bytes": size, "buffers": DEPTH, "apart": True, **options, **more}))
 
     best = best_of(grid(connections=[1, 2], receive=[128 << 10, 256 << 10, 1 << 20], wait_all=[False, True]),
                    lambda options: raw(options, SWEEP_BYTES, checksum=True)["seconds"])
     pairs = Pairs.measure(lambda: raw(best, BULK_BYTES, checksum=True),
                           lambda: reader.run(length=CHUNK, depth=DEPTH, count=BULK_BYTES // CHUNK))
     plain = [raw(best, BULK_BYTES) for _ in range(3)]
-    what = f"whole chunks of {SIZE >> 20} MiB on {NODES} nodes, {DEPTH} at a time; limit: raw TCP that checksums, {told(best)}"
+    what = f"whole chunks of {SIZE >> 20} MiB on {NODES} nodes, {DEPTH} at a time, {cores.TOLD}; limit: raw TCP that checksums, {told(best)}"
     return [
         pairs.row("read.remote.8m", "GB/s", gigabytes_per_second, target=0.9,
                   note=f"{what}; without checksums {median_of(plain, gigabytes_per_second):.3g}"),
