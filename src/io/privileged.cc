@@ -1,230 +1,127 @@
 #include "io/privileged.h"
 
-#include <array>
 #include <cerrno>
-#include <csignal>
-#include <cstring>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
+#include <linux/capability.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "io/helper/client.h"
 
 namespace forebay::io {
 namespace {
 
-// What the child does, decided before the fork: after it, a child of a process with threads may only make system calls.
-struct Orders {
-  bool user_namespace;
-  bool noswap;
-  char size[32];
-  char uid_map[64];
-  char gid_map[64];
-};
-
-enum class Step : std::int32_t { Done, Namespace, UserMap, Open, Configure, Mount, ReadOnly, Directory, Send };
-struct Answer {
-  Step step;
-  std::int32_t error;
-};
-
-bool writeFile(const char* path, const char* text) {
-  const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const auto length = static_cast<ssize_t>(::strlen(text));
-  const bool written = ::write(fd, text, static_cast<std::size_t>(length)) == length;
-  const int error = errno;
-  ::close(fd);
-  errno = error;
-  return written;
-}
-
-Step enterNamespace(const Orders& orders) {
-  if (::unshare(CLONE_NEWNS | (orders.user_namespace ? CLONE_NEWUSER : 0)) != 0) return Step::Namespace;
-  if (!orders.user_namespace) {
-    // What is mounted below must not reach the machine's own namespace.
-    return ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 ? Step::Done : Step::Namespace;
-  }
-  // Our own user alone is mapped, to itself: so the node may make files there from outside the namespace.
-  if (!writeFile("/proc/self/setgroups", "deny") && errno != ENOENT) return Step::UserMap;
-  if (!writeFile("/proc/self/uid_map", orders.uid_map)) return Step::UserMap;
-  return writeFile("/proc/self/gid_map", orders.gid_map) ? Step::Done : Step::UserMap;
-}
-
-bool setString(int context, const char* key, const char* value) {
-  return ::fsconfig(context, FSCONFIG_SET_STRING, key, value, 0) == 0;
-}
-
-// A read-only mount of the same tmpfs. Kernels before 6.15 clone only what is attached: then it is attached, in this
-// child's own namespace, for as long as the child lives.
-int readOnlyClone(int mounted) {
-  int clone = ::open_tree(mounted, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  if (clone < 0) {
-    if (::move_mount(mounted, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0) return -1;
-    clone = ::open_tree(mounted, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    if (clone < 0) return -1;
-  }
-  mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (::mount_setattr(clone, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) return -1;
-  return clone;
-}
-
-Step mountMemory(const Orders& orders, std::array<int, 2>& directories) {
-  if (const Step step = enterNamespace(orders); step != Step::Done) return step;
-  const int context = ::fsopen("tmpfs", FSOPEN_CLOEXEC);
-  if (context < 0) return Step::Open;
-  if (!setString(context, "size", orders.size) || !setString(context, "mode", "0700")) return Step::Configure;
-  setString(context, "huge", "within_size");  // a kernel without 2 MiB pages refuses it, and gives 4 KiB ones
-  if (orders.noswap && ::fsconfig(context, FSCONFIG_SET_FLAG, "noswap", nullptr, 0) != 0) return Step::Configure;
-  if (::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return Step::Configure;
-  const int mounted = ::fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  if (mounted < 0) return Step::Mount;
-  const int clone = readOnlyClone(mounted);
-  if (clone < 0) return Step::ReadOnly;
-  directories[0] = ::openat(mounted, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  directories[1] = ::openat(clone, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return directories[0] < 0 || directories[1] < 0 ? Step::Directory : Step::Done;
-}
-
-constexpr std::size_t kControlBytes = CMSG_SPACE(2 * sizeof(int));
-
-[[noreturn]] void child(const Orders& orders, int socket) {
-  std::array<int, 2> directories = {-1, -1};
-  Answer answer{};
-  answer.step = mountMemory(orders, directories);
-  answer.error = answer.step == Step::Done ? 0 : errno;
-  iovec body{&answer, sizeof answer};
-  alignas(cmsghdr) std::array<char, kControlBytes> control{};
-  msghdr message{};
-  message.msg_iov = &body;
-  message.msg_iovlen = 1;
-  if (answer.step == Step::Done) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof directories);
-    ::memcpy(CMSG_DATA(header), directories.data(), sizeof directories);
-  }
-  const bool sent = ::sendmsg(socket, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof answer);
-  ::_exit(sent ? 0 : 1);
-}
-
-struct Reply {
-  Answer answer{Step::Send, EPIPE};  // what a child that died says
-  Descriptor directory, read_only;
-};
-
-Reply receive(int socket) {
-  Reply reply;
-  iovec body{&reply.answer, sizeof reply.answer};
-  alignas(cmsghdr) std::array<char, kControlBytes> control{};
-  msghdr message{};
-  message.msg_iov = &body;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t got = 0;
-  do {
-    got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got != static_cast<ssize_t>(sizeof reply.answer)) {
-    reply.answer = {Step::Send, got < 0 ? errno : EPIPE};
-    return reply;
-  }
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(2 * sizeof(int)))
-    return reply;
-  std::array<int, 2> directories{};
-  std::memcpy(directories.data(), CMSG_DATA(header), sizeof directories);
-  reply.directory = Descriptor(directories[0]);
-  reply.read_only = Descriptor(directories[1]);
-  return reply;
-}
-
-Result<Reply> ask(const Orders& orders) {
-  std::array<int, 2> sockets{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.data()) != 0)
-    return failErrno("socketpair to mount the arena's tmpfs", errno);
-  const Descriptor ours(sockets[0]);
-  Descriptor theirs(sockets[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) return failErrno("fork to mount the arena's tmpfs", errno);
-  if (pid == 0) child(orders, theirs.get());
-  theirs.reset();  // so that a child which died ends our wait
-  Reply reply = receive(ours.get());
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  return reply;
-}
-
-const char* stepName(Step step) {
-  switch (step) {
-    case Step::Done:
-      return "done";
-    case Step::Namespace:
-      return "make a namespace";
-    case Step::UserMap:
-      return "map the user into a namespace";
-    case Step::Open:
-      return "fsopen tmpfs";
-    case Step::Configure:
-      return "configure the tmpfs";
-    case Step::Mount:
-      return "mount the tmpfs";
-    case Step::ReadOnly:
-      return "make its read-only mount";
-    case Step::Directory:
-      return "open its directory";
-    case Step::Send:
-      return "hear from the child that mounts";
-  }
-  return "";
-}
-
-class InProcess final : public Privileged {
+class OwnBackings final : public BackingFiles {
  public:
-  Result<MemoryDirectory> memoryDirectory(std::uint64_t size_bytes) override {
-    if (size_bytes == 0) return fail(Code::InvalidArgument, "a tmpfs of 0 bytes would have no bound: give it a size");
-    std::string reasons;
-    for (const bool user_namespace : {false, true}) {
-      if (!user_namespace && ::geteuid() != 0) continue;
-      for (const bool noswap : {true, false}) {
-        Reply reply = TRY(ask(orders(size_bytes, user_namespace, noswap)));
-        if (reply.answer.step == Step::Done && reply.directory.valid())
-          return MemoryDirectory{std::move(reply.directory), std::move(reply.read_only),
-                                 fmt::format("a tmpfs of its own{}{}", noswap ? ", never swapped" : ", may be swapped",
-                                             user_namespace ? " (user namespace)" : "")};
-        if (reply.answer.step == Step::Configure && noswap) continue;  // not before 6.3, nor in user namespaces
-        reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", stepName(reply.answer.step),
-                               ::strerrordesc_np(reply.answer.error));
-        break;
-      }
-    }
-    return fail(Code::Unsupported, fmt::format("no tmpfs for the arena ({}): this user may not mount here", reasons));
+  explicit OwnBackings(int device) : device_(device) {}
+  int open(int file) override { return openBacking(device_, file); }
+  void close(std::uint32_t id) override {
+    if (const int error = closeBacking(device_, id); error != 0)
+      log::debug("fuse", "close backing file {}: {}", id, ::strerrordesc_np(error));
   }
 
  private:
-  static Orders orders(std::uint64_t size_bytes, bool user_namespace, bool noswap) {
-    Orders made{};
-    made.user_namespace = user_namespace;
-    made.noswap = noswap;
-    fmt::format_to_n(made.size, sizeof made.size - 1, "{}", size_bytes);
-    fmt::format_to_n(made.uid_map, sizeof made.uid_map - 1, "{0} {0} 1\n", ::geteuid());
-    fmt::format_to_n(made.gid_map, sizeof made.gid_map - 1, "{0} {0} 1\n", ::getegid());
-    return made;
+  const int device_;
+};
+
+// Nobody may.
+class NoBackings final : public BackingFiles {
+ public:
+  explicit NoBackings(std::string why) : why_(std::move(why)) {}
+  int open(int) override { return -EAGAIN; }
+  void close(std::uint32_t) override {}
+  bool available() const override { return false; }
+  std::string note() const override { return why_; }
+
+ private:
+  const std::string why_;
+};
+
+// With CAP_SYS_ADMIN.
+class InProcess final : public Privileged {
+ public:
+  Result<MemoryDirectory> memoryDirectory(std::uint64_t size_bytes) override {
+    return mountMemoryDirectory({.size_bytes = size_bytes, .uid = ::geteuid(), .gid = ::getegid()});
   }
+  Result<Descriptor> mountFuse(const std::string& mount_point, const FuseMountOrder& order) override {
+    return mountFuseAt(mount_point, order, ::geteuid(), ::getegid());
+  }
+  Status unmountFuse(const std::string& mount_point, bool lazily) override {
+    return unmountAt(mount_point, mount_point, lazily);
+  }
+  std::unique_ptr<BackingFiles> backingFiles(int device) override { return std::make_unique<OwnBackings>(device); }
+};
+
+// The first that can: this process, the helper, and for memory a user namespace.
+class FirstThatCan final : public Privileged {
+ public:
+  explicit FirstThatCan(const PrivilegedOptions& options) : options_(options), helper_(options.helper) {}
+
+  Result<MemoryDirectory> memoryDirectory(std::uint64_t size_bytes) override {
+    if (size_bytes == 0) return fail(Code::InvalidArgument, "a tmpfs of 0 bytes would have no bound: give it a size");
+    std::string reasons;
+    const auto note = [&](const Error& error) { reasons += (reasons.empty() ? "" : "; ") + error.message; };
+    if (haveSysAdmin()) {
+      auto made = self_.memoryDirectory(size_bytes);
+      if (made) return made;
+      note(made.error());
+    }
+    if (!options_.helper.empty()) {
+      auto made = helper_.memoryDirectory(size_bytes);
+      if (made) return made;
+      note(made.error());
+    }
+    auto made = mountMemoryDirectory(
+        {.size_bytes = size_bytes, .uid = ::geteuid(), .gid = ::getegid(), .user_namespace = true});
+    if (made) return made;
+    note(made.error());
+    return fail(Code::Unsupported, fmt::format("no tmpfs for the arena ({}): this user may not mount here", reasons));
+  }
+
+  Result<Descriptor> mountFuse(const std::string& mount_point, const FuseMountOrder& order) override {
+    if (haveSysAdmin() && ::geteuid() == 0) return self_.mountFuse(mount_point, order);
+    return orUnsupported(options_.helper.empty() ? noHelper() : helper_.mountFuse(mount_point, order));
+  }
+
+  Status unmountFuse(const std::string& mount_point, bool lazily) override {
+    if (haveSysAdmin() && ::geteuid() == 0) return self_.unmountFuse(mount_point, lazily);
+    return orUnsupported(options_.helper.empty() ? Status(noHelper()) : helper_.unmountFuse(mount_point, lazily));
+  }
+
+  std::unique_ptr<BackingFiles> backingFiles(int device) override {
+    if (haveSysAdmin()) return self_.backingFiles(device);
+    if (!options_.helper.empty() && ::access(options_.helper.c_str(), F_OK) == 0) return helper_.backingFiles(device);
+    return std::make_unique<NoBackings>(
+        options_.helper.empty() ? "it needs CAP_SYS_ADMIN, or `forebay helper`"
+                                : fmt::format("it needs CAP_SYS_ADMIN, or `forebay helper` at {}", options_.helper));
+  }
+
+ private:
+  static std::unexpected<Error> noHelper() { return fail(Code::Unsupported, "no helper is asked"); }
+  // Without such a socket nobody was meant to be asked.
+  template <class T>
+  static Result<T> orUnsupported(Result<T> result) {
+    if (!result && result.error().code == Code::NotFound) result.error().code = Code::Unsupported;
+    return result;
+  }
+
+  const PrivilegedOptions options_;
+  InProcess self_;
+  helper::HelperClient helper_;
 };
 
 }  // namespace
 
-std::unique_ptr<Privileged> makePrivileged() {
-  return std::make_unique<InProcess>();
+std::unique_ptr<Privileged> makePrivileged(const PrivilegedOptions& options) {
+  return std::make_unique<FirstThatCan>(options);
+}
+
+bool haveSysAdmin() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capget, &header, data) != 0) return false;
+  return (data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
 }
 
 }  // namespace forebay::io

@@ -1,19 +1,21 @@
-// The few things that a node can't do without privileges, behind one interface.
+// The few things that a node or a mount can't do without privileges, behind one interface:
 //
-// Today: a directory in RAM of its own (a tmpfs), which holds the arena's object regions. It is mounted detached: no
-// path leads to it, only the node's descriptor does, so nobody else reaches it (the kernel's own check, not a mode) and
-// it goes away with the node, also after kill -9. `size=` makes the kernel hold the cap too; `huge=within_size` gives
-// 2 MiB pages (fresh 4 KiB pages cost 1.1 CPU seconds a GB, 2 MiB pages 0.25, measured), `noswap` where there is one.
+//   memory directory  a tmpfs for the arena (io/memory_directory.h)
+//   FUSE mount        a /dev/fuse descriptor that is mounted somewhere, and its end
+//   backing files     what FUSE passthrough reads from: FUSE_DEV_IOC_BACKING_OPEN on the mount's /dev/fuse
 //
-// How, in this implementation: a short-lived child mounts and hands the descriptors back, so the calling process, which
-// has many threads, changes nothing of its own. Root mounts in a mount namespace; everybody else in a user namespace,
-// where the machine allows that (a container mostly doesn't): otherwise Unsupported, and the arena lives on slabs only.
+// With CAP_SYS_ADMIN this process does them itself. Without, `forebay helper` does them, a small process of root's that
+// is reached over a Unix socket (io/helper/): so nodes and mounts run without any capability. Where there is none
+// either, Unsupported says so, and everything works without: slabs only, fusermount3, whole objects read from a
+// mapping.
 //
-// The seam: an implementation that asks a helper over a Unix socket (for nodes without capabilities in a container)
-// implements the same interface; FUSE's backing descriptors (FUSE_DEV_IOC_BACKING_OPEN on the mount's /dev/fuse, which
-// needs CAP_SYS_ADMIN and works from a helper) join it with passthrough.
+//   auto privileged = makePrivileged({.helper = "/run/forebay-helper/helper.sock"});
+//   auto memory = privileged->memoryDirectory(1 << 30);
+//   auto backings = privileged->backingFiles(device);    // of a mount
+//   int id = backings->open(file);                       // > 0; minus the errno of a refusal; -EAGAIN: nobody to ask
 //
-// Threading: any thread, one call at a time. A call takes milliseconds; it belongs to the start of a node.
+// Threading: any thread. Calls of Privileged take milliseconds and at most kHelperPatience; they belong to the start
+// and the end of a node or a mount. BackingFiles is for the threads that answer opens: see there.
 #pragma once
 
 #include <cstdint>
@@ -21,25 +23,52 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "io/descriptor.h"
+#include "io/fuse_device.h"
+#include "io/memory_directory.h"
 
 namespace forebay::io {
 
-struct MemoryDirectory {
-  Descriptor directory;  // for openat and unlinkat
-  // The same files through a mount that refuses every open for writing: what leaves the node is opened here. A mode
-  // doesn't hold that: root in a default container reopened a 0600 file's read-only descriptor for writing (tested).
-  Descriptor read_only;
-  std::string how;  // for status: "a tmpfs of its own, never swapped"
+constexpr const char* kDefaultHelper = "/run/forebay-helper/helper.sock";
+constexpr Duration kHelperPatience = 10s;
+
+// The files that a FUSE mount's kernel side reads by itself. By the helper, an open is one round trip (tens of
+// microseconds) of at most kBackingPatience; after one that failed, nobody asks again until a thread of its own has
+// reached the helper anew, and opens get -EAGAIN at once meanwhile. Closes never wait; those that the helper can't be
+// told wait for it, and end with the mount.
+class BackingFiles {
+ public:
+  virtual ~BackingFiles() = default;
+  // The kernel's number of it, or minus the errno of the refusal.
+  virtual int open(int file) = 0;
+  virtual void close(std::uint32_t id) = 0;
+  // Somebody can be asked now. Cheap.
+  virtual bool available() const { return true; }
+  // For status: by whom, "by the helper at PATH"; while nobody can be asked, or after a refusal: why. Empty: nothing to
+  // be said.
+  virtual std::string note() const { return {}; }
 };
 
 class Privileged {
  public:
   virtual ~Privileged() = default;
-  // Unsupported where this process may not: the message says why, for status.
+  // Unsupported where this process may not and nobody does it for it: the message says why, for status.
   virtual Result<MemoryDirectory> memoryDirectory(std::uint64_t size_bytes) = 0;
+  // At an existing directory of this user's, an absolute path. The descriptor's first request is INIT.
+  virtual Result<Descriptor> mountFuse(const std::string& mount_point, const FuseMountOrder& order) = 0;
+  // Of a mount of this user's. Busy: files there are in use; `lazily` detaches it all the same.
+  virtual Status unmountFuse(const std::string& mount_point, bool lazily) = 0;
+  // Of the connection that a /dev/fuse descriptor belongs to, which must outlive it.
+  virtual std::unique_ptr<BackingFiles> backingFiles(int device) = 0;
 };
 
-std::unique_ptr<Privileged> makePrivileged();
+struct PrivilegedOptions {
+  std::string helper = {};  // its socket; empty: none
+};
+std::unique_ptr<Privileged> makePrivileged(const PrivilegedOptions& options = {});
+
+// Of this process, in effect.
+bool haveSysAdmin();
 
 }  // namespace forebay::io
