@@ -179,6 +179,15 @@ Result<std::optional<std::uint32_t>> readNumber(std::string_view flag, const std
   return std::optional(value);
 }
 
+// What says node.helper to a node says it to its mounts too.
+Status readHelper(const MountArguments& a, MountOptions& options) {
+  const char* environment = std::getenv("FOREBAY_NODE_HELPER");  // NOLINT(concurrency-mt-unsafe)
+  options.helper = a.helper ? *a.helper : environment != nullptr ? environment : io::kDefaultHelper;
+  options.helper_given = a.helper.has_value();
+  if (options.helper.empty() || options.helper.front() == '/') return {};
+  return wrong("--helper", options.helper, "must be the absolute path of a socket, or empty for none");
+}
+
 Status readSource(const MountArguments& a, MountOptions& options) {
   if (a.source.find("://") != std::string::npos) {
     options.made = TRY(readMade(a));
@@ -224,6 +233,7 @@ Result<MountOptions> checkMount(const MountArguments& a) {
     return wrong("--transport", a.transport, "must be auto, plain or io_uring");
   }
   options.passthrough = a.passthrough;
+  TRY(readHelper(a, options));
   options.log_file = a.log_file;
   options.foreground = a.foreground;
   return options;

@@ -35,6 +35,7 @@ class Parser {
     addMount();
     addMountTuning();
     addUnmount();
+    addHelper();
     addLs();
     addObjects();
     addLoad();
@@ -125,6 +126,10 @@ class Parser {
     c->add_option("--transport", mount_.transport,
                   "How the kernel's requests come: io_uring, plain, or auto: io_uring where it can be had (default)")
         ->type_name("auto|plain|io_uring");
+    c->add_option("--helper", mount_.helper,
+                  "Socket of `forebay helper`, for users who aren't root (default " + std::string(io::kDefaultHelper) +
+                      "; empty: none)")
+        ->type_name("PATH");
     c->add_option("--uid", mount_.uid, "Whom files belong to (default: you)")->type_name("NUMBER");
     c->add_option("--gid", mount_.gid, "Their group")->type_name("NUMBER");
     c->add_option("--umask", mount_.umask, "Permissions to take away (default 022)")->type_name("OCTAL");
@@ -165,8 +170,22 @@ class Parser {
     CLI::App* c = app_.add_subcommand("unmount", "End a mount");
     c->alias("umount");
     c->add_option("DIR", unmount_.directory, "Where it is mounted")->required();
+    c->add_option("--helper", unmount_.helper, "Socket of `forebay helper`, as for `mount`")->type_name("PATH");
     c->add_flag("-z,--lazy", unmount_.lazy, "Also while files are open; it goes when they are closed");
     yields(c, unmount_);
+  }
+
+  void addHelper() {
+    CLI::App* c = app_.add_subcommand("helper", "Do for nodes and mounts of some users what needs root (runs as root)");
+    c->add_option("--allow", helper_.allow, "Users who may ask it, beside root")
+        ->type_name("USER|UID")
+        ->expected(1)
+        ->take_all();
+    c->add_option("--max-memory", helper_.max_memory,
+                  "The most that the memory directories of one user may hold together (default 50%)")
+        ->type_name("SIZE|PERCENT");
+    c->add_option("--socket", helper_.socket, "Where it listens (default " + helper_.socket + ")")->type_name("PATH");
+    yields(c, helper_);
   }
 
   void addLs() {
@@ -303,6 +322,7 @@ class Parser {
   NodeOptions node_;
   MountArguments mount_;
   UnmountOptions unmount_;
+  HelperOptions helper_;
   LsOptions ls_;
   StatOptions stat_;
   CatOptions cat_;

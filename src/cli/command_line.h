@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "cli/commands.h"
 #include "cli/freeze.h"
+#include "cli/run_helper.h"
 #include "cli/run_mount.h"
 #include "cli/run_node.h"
 #include "cli/verify.h"
@@ -18,9 +19,10 @@ namespace forebay::cli {
 struct ConfigDocsOptions {};
 struct VersionOptions {};
 
-using Command = std::variant<NodeOptions, MountArguments, UnmountOptions, LsOptions, StatOptions, CatOptions,
-                             LoadOptions, StatusOptions, WhereOptions, GetOptions, RefreshOptions, EvictOptions,
-                             ConfigCheckOptions, ConfigDocsOptions, VersionOptions, FreezeOptions, VerifyOptions>;
+using Command =
+    std::variant<NodeOptions, MountArguments, UnmountOptions, LsOptions, StatOptions, CatOptions, LoadOptions,
+                 StatusOptions, WhereOptions, GetOptions, RefreshOptions, EvictOptions, ConfigCheckOptions,
+                 ConfigDocsOptions, VersionOptions, FreezeOptions, VerifyOptions, HelperOptions>;
 
 struct Invocation {
   Command command;

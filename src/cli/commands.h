@@ -11,6 +11,7 @@
 #include "base/config.h"
 #include "cli/cell.h"
 #include "cli/terminal.h"
+#include "io/privileged.h"
 
 namespace forebay::cli {
 
@@ -82,7 +83,8 @@ int runVersion(Terminal& terminal);
 
 struct UnmountOptions {
   std::string directory;
-  bool lazy = false;  // now, even if somebody still has a file open; it goes when they are done
+  std::string helper = io::kDefaultHelper;  // who unmounts for users who aren't root; then it is fusermount3
+  bool lazy = false;                        // now, even if somebody still has a file open; it goes when they are done
 };
 int runUnmount(Terminal& terminal, const UnmountOptions& options);
 

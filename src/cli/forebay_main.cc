@@ -46,6 +46,7 @@ int dispatch(Terminal& t, const Invocation& call) {
           [&](const VerifyOptions& o) { return withCell(t, call, [&](Cell& cell) { return runVerify(cell, t, o); }); },
           [&](const ConfigCheckOptions& o) { return runConfigCheck(t, o); },
           [&](const ConfigDocsOptions&) { return runConfigDocs(t); },
+          [&](const HelperOptions& o) { return runHelper(t, o); },
           [&](const VersionOptions&) { return runVersion(t); },
       },
       call.command);

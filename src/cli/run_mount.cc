@@ -38,6 +38,7 @@ class EmbeddedNode {
   static Result<std::unique_ptr<EmbeddedNode>> start(const MountOptions& options, const io::Address& address) {
     config::Overrides overrides{.environment = config::environmentOfProcess(),
                                 .sets = {"node.listen=", "node.admin=", "node.socket=" + address.path}};
+    if (options.helper_given) overrides.sets.push_back("node.helper=" + options.helper);
     auto config = TRY(node::loadNodeConfig({.file = {}, .overrides = std::move(overrides)}));
     for (const std::string& warning : config.warnings) log::warn("config", "{}", warning);
     if (options.memory) config.node.memory_bytes = node::memoryBytes(*options.memory, node::availableMemory());
@@ -169,6 +170,7 @@ fuse::Options fuseOptions(const MountOptions& options, const Served& served) {
   to.allow_other = options.allow_other;
   to.transport = options.transport;
   to.passthrough = options.passthrough;
+  to.helper = options.helper;
   to.open_wait = options.open_wait;
   to.deadline = options.read_timeout;
   return to;

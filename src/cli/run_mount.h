@@ -31,6 +31,7 @@ struct MountArguments {
   std::string open_wait = "100ms";
   std::string read_timeout = "60s";
   std::string node, log_file;
+  std::optional<std::string> helper;
   bool foreground = false;
 };
 
@@ -49,6 +50,8 @@ struct MountOptions {
   Duration read_timeout = 60s;  // an operation that takes longer ends in EIO
   io::Address node = {};
   bool node_given = false;    // by flag or FOREBAY_NODE: no other one is started in its place
+  std::string helper = {};    // the socket of `forebay helper`; empty: none is asked
+  bool helper_given = false;  // by flag
   std::string log_file = {};  // empty: in the run directory
   bool foreground = false;
 };

@@ -125,11 +125,13 @@ std::string wholeObjects(const NodeStatus& node) {
   std::string lines;
   for (const MountStatus& mount : node.mounts()) {
     if (mount.whole_objects().empty()) continue;
-    const std::string_view how = mount.whole_objects() == "passthrough" ? "by the kernel itself (passthrough)"
-                                 : mount.whole_objects() == "mapped"    ? "through the mount's process, from a mapping"
-                                                                        : "through the mount's process";
+    const bool by_kernel = mount.whole_objects() == "passthrough";
+    const std::string_view how = by_kernel                           ? "by the kernel itself (passthrough"
+                                 : mount.whole_objects() == "mapped" ? "through the mount's process, from a mapping"
+                                                                     : "through the mount's process";
     lines += fmt::format("{}: mounts of {} read whole objects {}", node.name(), printable(mount.name()), how);
-    if (!mount.whole_objects_why().empty()) lines += ": " + printable(mount.whole_objects_why());
+    if (!mount.whole_objects_why().empty()) lines += (by_kernel ? ", " : ": ") + printable(mount.whole_objects_why());
+    if (by_kernel) lines += ")";
     lines += "\n";
   }
   return lines;

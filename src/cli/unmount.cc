@@ -7,7 +7,6 @@
 #include <fstream>
 #include <spawn.h>
 #include <sstream>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "cli/exit_codes.h"
 #include "cli/mount_table.h"
 #include "cli/units.h"
+#include "io/privileged.h"
 
 namespace forebay::cli {
 namespace {
@@ -33,20 +33,17 @@ std::string absolute(std::string directory) {
   return above == "/" ? "/" + last : fmt::format("{}/{}", above, last);
 }
 
-Status asRoot(const std::string& directory, bool lazy) {
-  if (::umount2(directory.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) return {};
-  const int error = errno;
-  if (error == EBUSY) {
-    return fail(Code::Busy,
-                fmt::format("unmount {0}: somebody still uses it (fuser -vm {0} shows who); --lazy unmounts it "
-                            "as soon as they are done",
-                            directory));
-  }
-  return failErrno(fmt::format("unmount {}", directory), error);
+Status byPrivileged(const UnmountOptions& options, const std::string& directory) {
+  const Status done = io::makePrivileged({.helper = options.helper})->unmountFuse(directory, options.lazy);
+  if (done || done.error().code != Code::Busy) return done;
+  return fail(Code::Busy,
+              fmt::format("unmount {0}: somebody still uses it (fuser -vm {0} shows who); --lazy unmounts it "
+                          "as soon as they are done",
+                          directory));
 }
 
-// For users, the setuid helper of FUSE does it; it tells what is wrong on stderr itself.
-Status asUser(const std::string& directory, bool lazy) {
+// For users without a helper FUSE's setuid program does it; it tells what is wrong on stderr itself.
+Status byFusermount(const std::string& directory, bool lazy) {
   std::string program = "fusermount3", flag = lazy ? "-uz" : "-u", end = "--", where = directory;
   std::array<char*, 5> arguments = {program.data(), flag.data(), end.data(), where.data(), nullptr};
   pid_t child = 0;
@@ -111,7 +108,8 @@ int runUnmount(Terminal& terminal, const UnmountOptions& options) {
     return terminal.fail(Error{Code::InvalidArgument, fmt::format("{}: a mount of type {}, not one of Forebay's",
                                                                   printable(directory), type)});
   }
-  const Status done = ::geteuid() == 0 ? asRoot(directory, options.lazy) : asUser(directory, options.lazy);
+  Status done = byPrivileged(options, directory);
+  if (!done && done.error().code != Code::Busy && ::geteuid() != 0) done = byFusermount(directory, options.lazy);
   return done ? static_cast<int>(kExitOk) : terminal.fail(done.error());
 }
 

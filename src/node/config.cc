@@ -120,6 +120,8 @@ class Loader {
     NodeConfig& node = loaded_.node;
     node.run_dir = section.text("run_dir").empty() ? config::defaultRunDir() : section.text("run_dir");
     if (node.run_dir.front() != '/') problem(section, "run_dir", "must be an absolute path");
+    node.helper = section.text("helper");
+    if (!node.helper.empty() && node.helper.front() != '/') problem(section, "helper", "must be an absolute path");
     node.socket = section.text("socket").empty() ? node.run_dir + "/node.sock" : path(section.text("socket"));
     if (node.socket.size() > kMaxSocketPath) {
       problem(section, section.given("socket") ? "socket" : "run_dir",

@@ -73,6 +73,7 @@ struct NodeConfig {
   std::string admin;   // "host:port" of metrics and health; empty: none
   std::uint64_t memory_bytes = 0;
   std::string run_dir;
+  std::string helper;  // the socket of `forebay helper`; empty: none is asked
   bool allow_insecure = false;
   log::Level log_level = log::Level::Info;
   std::uint32_t max_connections = 0;

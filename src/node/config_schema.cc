@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "base/bytes.h"
+#include "io/privileged.h"
 #include "node/config.h"
 
 namespace forebay::node {
@@ -104,6 +105,11 @@ Table nodeTable() {
            .initial_note = "`/run/forebay` for root, else `$XDG_RUNTIME_DIR/forebay`, else `/tmp/forebay-UID`",
            .effect = "Directory for what lives as long as the node: its socket, its lock, the arena's tmpfs. Made with "
                      "mode 0700; one that other users can write to is refused.",
+           .form = "an absolute path"},
+          {.name = "helper",
+           .initial = io::kDefaultHelper,
+           .effect = "Socket of `forebay helper`, which mounts the arena's tmpfs for a node without CAP_SYS_ADMIN. "
+                     "Where nothing is there, or empty: none is asked.",
            .form = "an absolute path"},
           {.name = "allow_insecure",
            .type = Type::Bool,

@@ -172,7 +172,7 @@ Status Node::Impl::start() {
   options.capacity_bytes = budget.arena;
   options.eviction.capacity_bytes = budget.arena;
   options.max_exported_percent = config_.max_exported_percent;
-  auto directory = io::makePrivileged()->memoryDirectory(budget.arena);
+  auto directory = io::makePrivileged({.helper = config_.helper})->memoryDirectory(budget.arena);
   if (directory)
     options.directory = std::move(*directory);
   else

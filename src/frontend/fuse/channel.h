@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <sys/uio.h>
 
 namespace forebay::fuse {
@@ -23,6 +24,10 @@ class Channel {
   // Gives the kernel a file that stands for a node's bytes: its number, or minus the errno of the refusal.
   virtual int openBacking(int file);
   virtual void closeBacking(std::uint32_t) {}
+  // False: nobody can give it one just now, and backingNote() says why. Otherwise that says who does, if not this
+  // process.
+  virtual bool backingAvailable() const { return true; }
+  virtual std::string backingNote() const { return {}; }
   // Of a ring that can be had if the kernel agrees (INIT). Null: none is wanted.
   virtual const RingShape* ring() const { return nullptr; }
 };

@@ -62,21 +62,12 @@ int Devices::send(unsigned device, std::span<const iovec> parts) {
   }
 }
 
-namespace {
-// Of Linux 6.9, which older headers lack.
-constexpr unsigned long kBackingOpen = _IOW(FUSE_DEV_IOC_MAGIC, 1, BackingMap);
-constexpr unsigned long kBackingClose = _IOW(FUSE_DEV_IOC_MAGIC, 2, std::uint32_t);
-}  // namespace
-
 int Devices::openBacking(int file) {
-  BackingMap map{.file = file};
-  const int id = ::ioctl(descriptors_.front().get(), kBackingOpen, &map);
-  return id >= 0 ? id : -errno;
+  return backings_ == nullptr ? -EAGAIN : backings_->open(file);
 }
 
 void Devices::closeBacking(std::uint32_t id) {
-  if (::ioctl(descriptors_.front().get(), kBackingClose, &id) != 0)
-    log::debug("fuse", "close backing file {}: {}", id, ::strerrordesc_np(errno));
+  if (backings_ != nullptr) backings_->close(id);
 }
 
 bool Devices::forgetName(NodeNumber parent, const std::string& name) {

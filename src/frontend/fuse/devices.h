@@ -12,12 +12,15 @@
 #include "frontend/fuse/mount_point.h"
 #include "frontend/fuse/node_table.h"
 #include "frontend/fuse/ring.h"
+#include "io/privileged.h"
 
 namespace forebay::fuse {
 
 class Devices final : public Channel {
  public:
-  explicit Devices(Descriptor mounted) { descriptors_.push_back(std::move(mounted)); }
+  Devices(Descriptor mounted, io::Privileged& privileged) : backings_(privileged.backingFiles(mounted.get())) {
+    descriptors_.push_back(std::move(mounted));
+  }
 
   // Until there are `count`. Where the kernel won't clone, those that are there are shared.
   void cloneTo(unsigned count);
@@ -40,6 +43,8 @@ class Devices final : public Channel {
   int send(unsigned device, std::span<const iovec> parts) override;
   int openBacking(int file) override;
   void closeBacking(std::uint32_t id) override;
+  bool backingAvailable() const override { return backings_ != nullptr && backings_->available(); }
+  std::string backingNote() const override { return backings_ == nullptr ? std::string() : backings_->note(); }
 
   // Asks the kernel to forget a name. False: it is not needed there any more.
   bool forgetName(NodeNumber parent, const std::string& name);
@@ -48,6 +53,7 @@ class Devices final : public Channel {
   void close() {
     if (ring_ != nullptr) ring_->stop();
     ring_.reset();
+    backings_.reset();
     descriptors_.clear();
   }
 
@@ -55,6 +61,7 @@ class Devices final : public Channel {
   static constexpr unsigned kFirstPlace = 1U << 16;
 
   std::vector<Descriptor> descriptors_;
+  std::unique_ptr<io::BackingFiles> backings_;  // of the first
   std::unique_ptr<Ring> ring_;
 };
 

@@ -110,20 +110,22 @@ Result<std::unique_ptr<FuseMount>> FuseMount::mount(client::Client& client, Opti
   auto ring = makeRing(options);
   TransportChoice transport{.name = "plain", .why = ring ? "" : ring.error().message};
   if (!ring && options.transport == Transport::IoUring) return noRing(options, transport.why);
-  auto devices = std::make_unique<Devices>(TRY(mountThere(options)));
+  auto privileged = io::makePrivileged({.helper = options.helper});
+  auto devices = std::make_unique<Devices>(TRY(mountThere(options, *privileged)), *privileged);
   if (ring) devices->prepareRing(std::move(*ring));
   auto session = Session::create(client, options, metrics, *devices);
-  std::unique_ptr<FuseMount> mount(
-      new FuseMount(std::move(options), std::move(session), std::move(devices), std::move(transport)));
+  std::unique_ptr<FuseMount> mount(new FuseMount(std::move(options), std::move(privileged), std::move(session),
+                                                 std::move(devices), std::move(transport)));
   TRY(mount->greet());  // the destructor takes the mount away
   TRY(mount->startRing());
   mount->start();
   return mount;
 }
 
-FuseMount::FuseMount(Options options, std::shared_ptr<Session> session, std::unique_ptr<Devices> devices,
-                     TransportChoice transport)
+FuseMount::FuseMount(Options options, std::unique_ptr<io::Privileged> privileged, std::shared_ptr<Session> session,
+                     std::unique_ptr<Devices> devices, TransportChoice transport)
     : options_(std::move(options)),
+      privileged_(std::move(privileged)),
       session_(std::move(session)),
       devices_(std::move(devices)),
       transport_(std::move(transport)) {}
@@ -305,7 +307,7 @@ Status FuseMount::takeAway() {
   if (std::exchange(taken_away_, true)) return {};
   const TimePoint grace_ends = std::chrono::steady_clock::now() + options_.unmount_grace;
   for (;;) {
-    const Status status = unmountThere(options_, false);
+    const Status status = unmountThere(options_, *privileged_, false);
     if (status || ended() || !mountedAt(options_.mount_point)) return {};  // or somebody else did it meanwhile
     if (status.error().code != Code::Busy) {
       taken_away_ = false;
@@ -316,7 +318,7 @@ Status FuseMount::takeAway() {
   }
   log::warn("fuse", "{} is still in use after {} ms: detached it under its users, whose open files give errors now",
             options_.mount_point, toMs(options_.unmount_grace));
-  return unmountThere(options_, true);
+  return unmountThere(options_, *privileged_, true);
 }
 
 // Ends the workers, whether or not the kernel has told them so.

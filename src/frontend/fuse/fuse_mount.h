@@ -75,8 +75,8 @@ class FuseMount {
   std::size_t openHandles() const;
 
  private:
-  FuseMount(Options options, std::shared_ptr<Session> session, std::unique_ptr<Devices> devices,
-            TransportChoice transport);
+  FuseMount(Options options, std::unique_ptr<io::Privileged> privileged, std::shared_ptr<Session> session,
+            std::unique_ptr<Devices> devices, TransportChoice transport);
 
   Status greet();
   Status startRing();
@@ -91,6 +91,7 @@ class FuseMount {
   bool ended() const { return running_.load(std::memory_order_acquire) == 0; }
 
   const Options options_;
+  const std::unique_ptr<io::Privileged> privileged_;
   const std::shared_ptr<Session> session_;
   const std::unique_ptr<Devices> devices_;
   TransportChoice transport_;

@@ -19,9 +19,9 @@
 namespace forebay::fuse {
 namespace {
 
-constexpr int kHelperSocket = 3;  // the helper's descriptor, which _FUSE_COMMFD names
+constexpr int kFusermountSocket = 3;  // fusermount3's descriptor, which _FUSE_COMMFD names
 constexpr std::size_t kMaxComplaint = 2048;
-constexpr Duration kHelperPatience = 20s;
+constexpr Duration kFusermountPatience = 20s;
 
 struct Ended {
   int status = 0;         // its exit status; 128 + signal if a signal ended it
@@ -48,16 +48,16 @@ class SpawnSettings {
   posix_spawnattr_t attributes{};
 };
 
-// What it writes until it ends; a helper that neither ends nor writes is killed.
-std::string readComplaint(int fd, pid_t helper) {
+// What it writes until it ends; one that neither ends nor writes is killed.
+std::string readComplaint(int fd, pid_t pid) {
   std::string text;
   std::array<char, 512> piece;
   for (;;) {
     pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
-    const int ready = ::poll(&waiting, 1, static_cast<int>(toMs(kHelperPatience)));
+    const int ready = ::poll(&waiting, 1, static_cast<int>(toMs(kFusermountPatience)));
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) {
-      ::kill(helper, SIGKILL);
+      ::kill(pid, SIGKILL);
       return text + "(it did not end)";
     }
     const ssize_t n = ::read(fd, piece.data(), piece.size());
@@ -70,27 +70,27 @@ std::string readComplaint(int fd, pid_t helper) {
 }
 
 // Runs it to its end. `socket`, if not -1, becomes its descriptor 3.
-Result<Ended> runHelper(const Options& options, std::vector<std::string> arguments, int socket) {
+Result<Ended> runFusermount(const Options& options, std::vector<std::string> arguments, int socket) {
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return failErrno("pipe", errno);
   Descriptor read_end(pipe[0]), write_end(pipe[1]);
 
   SpawnSettings settings;
   ::posix_spawn_file_actions_adddup2(&settings.actions, write_end.get(), STDERR_FILENO);
-  if (socket >= 0) ::posix_spawn_file_actions_adddup2(&settings.actions, socket, kHelperSocket);
+  if (socket >= 0) ::posix_spawn_file_actions_adddup2(&settings.actions, socket, kFusermountSocket);
 
   arguments.insert(arguments.begin(), options.fusermount);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  std::string comm = fmt::format("_FUSE_COMMFD={}", kHelperSocket);
+  std::string comm = fmt::format("_FUSE_COMMFD={}", kFusermountSocket);
   std::vector<char*> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
   if (socket >= 0) environment.push_back(comm.data());
   environment.push_back(nullptr);
 
-  pid_t helper = 0;
-  const int error = ::posix_spawnp(&helper, options.fusermount.c_str(), &settings.actions, &settings.attributes,
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, options.fusermount.c_str(), &settings.actions, &settings.attributes,
                                    argv.data(), environment.data());
   if (error == ENOENT || error == EACCES)  // EACCES also where a directory of PATH may not be searched
     return fail(Code::Unsupported,
@@ -100,14 +100,14 @@ Result<Ended> runHelper(const Options& options, std::vector<std::string> argumen
   write_end.reset();
 
   Ended ended;
-  ended.complaint = readComplaint(read_end.get(), helper);
+  ended.complaint = readComplaint(read_end.get(), pid);
   int status = 0;
-  while (::waitpid(helper, &status, 0) < 0 && errno == EINTR) continue;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
   ended.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return ended;
 }
 
-// In the helper's list of options a comma ends one.
+// In its list of options a comma ends one.
 std::string escapeCommas(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -141,13 +141,13 @@ Descriptor receiveDescriptor(int socket) {
 
 }  // namespace
 
-Result<Descriptor> mountByHelper(const Options& options) {
+Result<Descriptor> mountByFusermount(const Options& options) {
   std::array<int, 2> pair{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0) return failErrno("socketpair", errno);
   Descriptor ours(pair[0]), theirs(pair[1]);
   const std::string list = fmt::format("ro,nosuid,nodev,default_permissions,max_read={},subtype=forebay,fsname={}{}",
                                        kMaxRead, escapeCommas(options.name), options.allow_other ? ",allow_other" : "");
-  const Ended ended = TRY(runHelper(options, {"-o", list, "--", options.mount_point}, theirs.get()));
+  const Ended ended = TRY(runFusermount(options, {"-o", list, "--", options.mount_point}, theirs.get()));
   // It sends the descriptor before it ends, so what it sent is here.
   Descriptor device = receiveDescriptor(ours.get());
   if (ended.status != 0 || !device)
@@ -157,11 +157,11 @@ Result<Descriptor> mountByHelper(const Options& options) {
   return device;
 }
 
-Status unmountByHelper(const Options& options, bool lazily) {
+Status unmountByFusermount(const Options& options, bool lazily) {
   std::vector<std::string> arguments = {"-u"};
   if (lazily) arguments.emplace_back("-z");
   arguments.insert(arguments.end(), {"--", options.mount_point});
-  const Ended ended = TRY(runHelper(options, std::move(arguments), -1));
+  const Ended ended = TRY(runFusermount(options, std::move(arguments), -1));
   if (ended.status == 0) return {};
   const Code code = ended.complaint.contains("busy") ? Code::Busy : Code::IoError;
   return fail(code, fmt::format("unmount {}: {}", options.mount_point, ended.complaint));

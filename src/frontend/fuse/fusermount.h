@@ -5,7 +5,7 @@
 
 namespace forebay::fuse {
 
-Result<Descriptor> mountByHelper(const Options& options);
-Status unmountByHelper(const Options& options, bool lazily);
+Result<Descriptor> mountByFusermount(const Options& options);
+Status unmountByFusermount(const Options& options, bool lazily);
 
 }  // namespace forebay::fuse

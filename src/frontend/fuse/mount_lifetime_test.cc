@@ -78,7 +78,7 @@ TEST_F(MountLifetimeTest, aMountPointThatWontDoIsExplained) {
 TEST_F(MountLifetimeTest, aMountThatItsProcessLeftBehindIsTakenAway) {
   // A device that is closed without an unmount: what kill -9 leaves.
   {
-    const auto device = mountThere(options_);
+    const auto device = mountThere(options_, *io::makePrivileged());
     ASSERT_TRUE(device);
   }
   struct stat about{};

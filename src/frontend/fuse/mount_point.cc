@@ -9,7 +9,6 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,7 +65,7 @@ Status clearDeadMount(const Options& options, const std::string& path) {
                     path, mounted ? fmt::format(" of type {}", mounted->type) : "", path, path));
   Options there = options;
   there.mount_point = path;
-  TRY(unmountThere(there, true));
+  TRY(unmountThere(there, *io::makePrivileged({.helper = options.helper}), true));
   log::info("fuse", "{}: took away a dead mount of {} that an earlier process left behind", path, mounted->source);
   return {};
 }
@@ -98,24 +97,10 @@ Status checkEmptyDirectory(const std::string& path) {
   return {};
 }
 
-Result<Descriptor> mountDirectly(const Options& options) {
-  Descriptor device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
-  if (!device) {
-    const int error = errno;
-    if (error == ENOENT || error == ENODEV || error == ENXIO)
-      return fail(Code::Unsupported,
-                  "/dev/fuse is not there: load the kernel module (modprobe fuse), or, in a container, pass the device "
-                  "in (--device /dev/fuse)");
-    return failErrno("open /dev/fuse", error);
-  }
-  // user_id is who may look in without allow_other: whoever mounts.
-  const std::string data =
-      fmt::format("fd={},rootmode=40000,user_id={},group_id={},max_read={},default_permissions{}", device.get(),
-                  ::geteuid(), ::getegid(), kMaxRead, options.allow_other ? ",allow_other" : "");
-  if (::mount(options.name.c_str(), options.mount_point.c_str(), kFileSystemType, MS_RDONLY | MS_NOSUID | MS_NODEV,
-              data.c_str()) != 0)
-    return failErrno(fmt::format("mount {} on {}", options.name, options.mount_point), errno);
-  return device;
+// Where nobody was meant to do it in this process's place there is nothing to be said.
+void say(const Options& options, const char* what, const Error& error) {
+  if (error.code != Code::Unsupported)
+    log::warn("fuse", "{} {}: {}; trying {}", what, options.mount_point, error.message, options.fusermount);
 }
 
 }  // namespace
@@ -150,16 +135,24 @@ Result<std::string> prepareMountPoint(const Options& options) {
   return path;
 }
 
-Result<Descriptor> mountThere(const Options& options) {
-  if (::geteuid() == 0 && !options.always_fusermount) return mountDirectly(options);
-  return mountByHelper(options);
+Result<Descriptor> mountThere(const Options& options, io::Privileged& privileged) {
+  if (!options.always_fusermount) {
+    auto device = privileged.mountFuse(
+        options.mount_point, {.source = options.name, .max_read = kMaxRead, .allow_other = options.allow_other});
+    if (device) return Descriptor(device->release());
+    if (::geteuid() == 0) return fail(std::move(device).error());
+    say(options, "mount at", device.error());
+  }
+  return mountByFusermount(options);
 }
 
-Status unmountThere(const Options& options, bool lazily) {
-  if (::geteuid() != 0 || options.always_fusermount) return unmountByHelper(options, lazily);
-  if (::umount2(options.mount_point.c_str(), UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) == 0) return {};
-  if (errno == EBUSY) return fail(Code::Busy, fmt::format("{} is in use", options.mount_point));
-  return failErrno(fmt::format("unmount {}", options.mount_point), errno);
+Status unmountThere(const Options& options, io::Privileged& privileged, bool lazily) {
+  if (!options.always_fusermount) {
+    const Status done = privileged.unmountFuse(options.mount_point, lazily);
+    if (done || ::geteuid() == 0 || done.error().code == Code::Busy) return done;
+    if (!lazily) say(options, "unmount", done.error());
+  }
+  return unmountByFusermount(options, lazily);
 }
 
 }  // namespace forebay::fuse

@@ -1,8 +1,8 @@
 // The place in the file tree: checks it, mounts there, and takes it away again. Nothing here speaks to the kernel's
 // FUSE connection but to hand over its descriptor.
 //
-// Root mounts with mount(2); everybody else through the `fusermount3` helper, which is setuid and gives the descriptor
-// back over a socket.
+// Who mounts is io/privileged.h's choice: this process, or `forebay helper`. Where neither can, and where the helper
+// refuses, it is `fusermount3`, which is setuid and gives the descriptor back over a socket.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@
 
 namespace forebay::fuse {
 
-constexpr const char* kFileSystemType = "fuse.forebay";  // in /proc/mounts
+constexpr const char* kFileSystemType = io::kFuseType;
 
 class Descriptor {
  public:
@@ -46,9 +46,9 @@ std::optional<MountInfo> mountedAt(const std::string& path);
 Result<std::string> prepareMountPoint(const Options& options);
 
 // Mounts at options.mount_point (prepared). The descriptor's first request is INIT.
-Result<Descriptor> mountThere(const Options& options);
+Result<Descriptor> mountThere(const Options& options, io::Privileged& privileged);
 
 // Busy: files there are in use. `lazily`: detaches it all the same; it goes when the last user does.
-Status unmountThere(const Options& options, bool lazily);
+Status unmountThere(const Options& options, io::Privileged& privileged, bool lazily);
 
 }  // namespace forebay::fuse

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "io/privileged.h"
 
 namespace forebay::fuse {
 
@@ -51,7 +52,7 @@ struct Options {
   // is the ring's.
   std::uint64_t reply_bytes = 128 * kMiB;
   // The kernel reads objects that this machine's node has complete, and of at least so many bytes, by itself, where it
-  // can and may (Linux 6.9, root).
+  // can and somebody may give them to it (Linux 6.9; io/privileged.h).
   bool passthrough = true;
   std::uint64_t passthrough_least = 2 * kMiB;
   // An open waits so long for such an object to be complete, if that is likely to be enough, and if the last opens in
@@ -69,9 +70,11 @@ struct Options {
   std::size_t name_bytes = 32 * kMiB;
   // How long unmount() waits for files in use to be closed before it detaches the mount under its users.
   Duration unmount_grace = 5s;
-  // The helper for users who aren't root.
+  // The socket of `forebay helper`, which does what needs privileges for users who aren't root. Empty: none.
+  std::string helper = io::kDefaultHelper;
+  // What mounts for them where there is none.
   std::string fusermount = "fusermount3";
-  // Use the helper even as root.
+  // Mount by it even as root.
   bool always_fusermount = false;
 };
 

@@ -16,7 +16,16 @@ void Passthrough::offered(bool by_kernel) {
   why_off_ = wanted_ ? "the kernel offers no FUSE passthrough (Linux 6.9 does)" : "the mount was told not to";
 }
 
+bool Passthrough::on() const {
+  return on_.load(std::memory_order_relaxed) && channel_.backingAvailable();
+}
+
+std::string Passthrough::by() const {
+  return channel_.backingNote();
+}
+
 std::string Passthrough::whyOff() const {
+  if (on_.load(std::memory_order_relaxed)) return channel_.backingNote();
   const std::lock_guard lock(mutex_);
   return why_off_;
 }
@@ -58,9 +67,12 @@ Passthrough::Backing Passthrough::give(int file) {
   const int id = channel_.openBacking(file);
   if (id > 0) return static_cast<Backing>(id);
   const int error = id == 0 ? EINVAL : -id;
-  const bool for_good = error != ENOMEM && error != ENOSPC && error != EMFILE && error != ENFILE && error != EINTR;
+  const bool for_good =
+      error != ENOMEM && error != ENOSPC && error != EMFILE && error != ENFILE && error != EINTR && error != EAGAIN;
   if (for_good && on_.exchange(false)) {
-    why_off_ = fmt::format("{}{}", ::strerrordesc_np(error), error == EPERM ? ": it needs CAP_SYS_ADMIN" : "");
+    why_off_ = channel_.backingNote();
+    if (why_off_.empty())
+      why_off_ = fmt::format("{}{}", ::strerrordesc_np(error), error == EPERM ? ": it needs CAP_SYS_ADMIN" : "");
     log::info("fuse", "the kernel doesn't read complete objects by itself ({}): their reads come through this process",
               why_off_);
   }

@@ -1,7 +1,7 @@
 // How the handles of whole objects read: what this machine's node has complete comes as a file of its arena
 // (client::Client::region), and no byte of it is asked for any more.
 //
-//   passthrough  the kernel reads the file by itself (FUSE passthrough, Linux 6.9, CAP_SYS_ADMIN)
+//   passthrough  the kernel reads the file by itself (FUSE passthrough, Linux 6.9, io/privileged.h)
 //   mapped       READ requests are answered from a mapping of it, by the worker that got them
 //   plain        the client is asked for bytes
 //
@@ -17,7 +17,8 @@
 //   closed   a handle has gone
 //
 // A file stays what it is, whatever its node does with the object: that is the client's promise. Where the kernel
-// refuses for good (no privileges, no support), it isn't asked any more, and the log says why.
+// refuses for good (no privileges, no support), it isn't asked any more, and the log says why. Where a helper asks it
+// for this process and has gone, it is off until the helper is back.
 //
 // Threading: any thread. Bounded by the open nodes.
 #pragma once
@@ -48,7 +49,8 @@ class Passthrough {
   bool wanted() const { return wanted_; }
   // Whether opens of an object of that size go through decide(): all of a node's do, or none.
   bool concerns(std::uint64_t size) const { return size >= least_; }
-  bool on() const { return on_.load(std::memory_order_relaxed); }
+  bool on() const;
+  std::string by() const;  // where it is on(): who gives the kernel files, if not this process
 
   using Backing = std::uint32_t;
   struct Way {

@@ -228,7 +228,11 @@ struct RefusingChannel : Channel {
     return -error;
   }
   void closeBacking(std::uint32_t) override { ++closed; }
+  bool backingAvailable() const override { return available; }
+  std::string backingNote() const override { return note; }
   int error = EPERM, asked = 0, closed = 0;
+  bool available = true;
+  std::string note;
 };
 
 // A file of `size` bytes in memory.
@@ -262,6 +266,32 @@ TEST(Passthrough, isGivenUpWhereTheKernelRefusesForGoodAndObjectsAreMappedInstea
   EXPECT_FALSE(passthrough.join(7));
   EXPECT_EQ(channel.closed, 0);
   EXPECT_EQ(way.map->bytes(kSize - 1, 1)[0], std::byte{0}) << "who still reads keeps it";
+}
+
+TEST(Passthrough, isOffWhileNobodyCanBeAskedForItAndOnAgainAfterwards) {
+  RefusingChannel channel;
+  channel.error = -3;
+  channel.note = "by the helper at /x";
+  const Descriptor file = fileOf(kSize);
+  Passthrough passthrough(channel, true, 1);
+  passthrough.offered(true);
+  EXPECT_TRUE(passthrough.on());
+  EXPECT_EQ(passthrough.by(), "by the helper at /x");
+  EXPECT_EQ(passthrough.decide(7, file.get(), kSize).backing, 3U);
+  channel.available = false;
+  channel.note = "the helper at /x can't be asked";
+  EXPECT_FALSE(passthrough.on());
+  EXPECT_EQ(passthrough.whyOff(), "the helper at /x can't be asked");
+  EXPECT_EQ(passthrough.join(7)->backing, 3U) << "what is open goes on";
+  EXPECT_NE(passthrough.decide(8, file.get(), kSize).map, nullptr);
+  EXPECT_EQ(channel.asked, 1);
+  channel.available = true;
+  channel.error = EAGAIN;
+  EXPECT_NE(passthrough.decide(9, file.get(), kSize).map, nullptr);
+  EXPECT_TRUE(passthrough.on()) << "nobody refused";
+  channel.error = -4;
+  EXPECT_EQ(passthrough.decide(10, file.get(), kSize).backing, 4U);
+  EXPECT_NE(passthrough.decide(8, file.get(), kSize).map, nullptr) << "its handles are of one kind";
 }
 
 TEST(Passthrough, aNodesHandlesAreOfOneKindAndItsNumberIsGivenBackWithTheLast) {

@@ -140,11 +140,6 @@ bool nameFits(std::string_view name);
 constexpr std::uint64_t kInitExtended = std::uint64_t{1} << 30, kInitPassthrough = std::uint64_t{1} << 37;
 constexpr std::uint64_t kInitRing = std::uint64_t{1} << 41;  // of Linux 6.14 (7.42)
 constexpr std::uint32_t kOpenPassthrough = 1U << 7;
-struct BackingMap {  // FUSE_DEV_IOC_BACKING_OPEN's
-  std::int32_t file = -1;
-  std::uint32_t flags = 0;
-  std::uint64_t padding = 0;
-};
 inline std::int32_t& backingIdOf(fuse_open_out& out) {
   static_assert(sizeof(fuse_open_out) == 16 && sizeof out.padding == 4);
   return reinterpret_cast<std::int32_t&>(out.padding);

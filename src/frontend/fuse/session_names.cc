@@ -164,7 +164,7 @@ client::RegionWish Session::wishFor(const Inode& inode) const {
   // An operation that passes its deadline is an error: waiting must never be why.
   return {.wait = waits ? std::min(options_.open_wait, options_.deadline / 4) : Duration{0},
           .reads = "passthrough",
-          .why = {}};
+          .why = passthrough_.by()};
 }
 
 // What the kernel reads by itself isn't seen, and what is too small for it isn't waited for.
