@@ -60,7 +60,7 @@ class FirstThatCan final : public Privileged {
 
   Result<MemoryDirectory> memoryDirectory(std::uint64_t size_bytes) override {
     if (size_bytes == 0) return fail(Code::InvalidArgument, "a tmpfs of 0 bytes would have no bound: give it a size");
-    std::string reasons;
+    std::string reasons, refused;
     const auto note = [&](const Error& error) { reasons += (reasons.empty() ? "" : "; ") + error.message; };
     if (haveSysAdmin()) {
       auto made = self_.memoryDirectory(size_bytes);
@@ -71,10 +71,14 @@ class FirstThatCan final : public Privileged {
       auto made = helper_.memoryDirectory(size_bytes);
       if (made) return made;
       note(made.error());
+      if (made.error().code != Code::NotFound) refused = "; " + made.error().message;
     }
     auto made = mountMemoryDirectory(
         {.size_bytes = size_bytes, .uid = ::geteuid(), .gid = ::getegid(), .user_namespace = true});
-    if (made) return made;
+    if (made) {
+      made->how += refused;  // somebody who was to do it better didn't
+      return made;
+    }
     note(made.error());
     return fail(Code::Unsupported, fmt::format("no tmpfs for the arena ({}): this user may not mount here", reasons));
   }

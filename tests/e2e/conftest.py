@@ -9,12 +9,14 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from harness.cell import Cell, Mount  # noqa: E402
+from harness.nobody import NOBODY  # noqa: E402
 from harness.origins import FakeOrigin, RealServer  # noqa: E402
 from harness.processes import Running  # noqa: E402
 
@@ -86,6 +88,15 @@ def make_cell(running, program, tmp_path):
         return Cell(running, program, tmp_path / "cell", **options).start()
 
     return make
+
+
+@pytest.fixture
+def home_of_nobody():
+    """A directory that user nobody owns and can reach, which pytest's own are not."""
+    home = Path(tempfile.mkdtemp(prefix="forebay-nobody-"))
+    os.chown(home, NOBODY, NOBODY)
+    yield home
+    shutil.rmtree(home)
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from harness import data
 from harness.cell import is_mounted
+from harness.nobody import FUSE_FOR_ALL, as_nobody
 from harness.origins import AZURITE_ACCOUNT, AZURITE_KEY, S3_KEY, S3_KEY_ID
 from harness.processes import until
 
@@ -163,32 +163,8 @@ def test_attributes_tell_version_and_holders(mount_url, source):
     assert os.getxattr(path, "user.forebay.cached_bytes") == b"3000000"
 
 
-def as_nobody(*command):
-    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", *map(str, command)]
-
-
-@pytest.fixture
-def home_of_nobody():
-    """A directory that user nobody owns and can reach, which pytest's own are not."""
-    home = Path(tempfile.mkdtemp(prefix="forebay-nobody-"))
-    os.chown(home, 65534, 65534)
-    yield home
-    shutil.rmtree(home)
-
-
-# A mount namespace in which anybody may open /dev/fuse, as udev has it; containers often leave it to root.
-FUSE_FOR_ALL = """
-set -e
-mount -t tmpfs -o mode=755 forebay-test "$1"
-mknod -m 666 "$1/fuse" c 10 229
-mount --bind "$1/fuse" /dev/fuse
-shift
-exec "$@"
-"""
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_user_who_is_not_root_mounts_by_the_helper(running, program, home_of_nobody):
+def test_a_user_who_is_not_root_mounts_by_fusermount(running, program, home_of_nobody):
     home = home_of_nobody
     forebay = shutil.copy(program, home / "program")  # the checkout may be out of nobody's reach
     data.make_file(home / "source" / "a", 3_000_000)

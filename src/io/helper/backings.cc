@@ -113,11 +113,12 @@ void HelperBackings::reconnect() {
     why_away_ = fmt::format("the helper at {} can't be asked: {}", path_, made.error().message);
     return;
   }
-  if (!why_away_.empty()) log::info("fuse", "the helper at {} is back", path_);
+  const bool was_away = !why_away_.empty();
   socket_ = std::make_shared<const Descriptor>(std::move(*made));
   why_away_.clear();
   refused_.clear();
   available_.store(true);
+  if (was_away) log::info("fuse", "the helper at {} is back", path_);
 }
 
 bool HelperBackings::waitForWork(const Socket& socket, Duration at_most) {

@@ -16,7 +16,7 @@
 //
 // A refusal has a code (base/result.h), the errno behind it and the message for a person.
 //
-// Everything that comes is checked here in full, before anything else looks at it; fuzzed (protocol_fuzz.cc).
+// Everything that comes is checked here in full, before anything else looks at it; fuzzed (helper_protocol_fuzz.cc).
 #pragma once
 
 #include <array>

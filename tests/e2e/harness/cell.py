@@ -51,6 +51,7 @@ class Node:
         self.running, self.program, self.name = running, program, name
         self.directory, self.config, self.prefix = Path(directory), config, list(prefix)
         self.process = None
+        self.owner = None  # whose files they are, if the prefix makes the node another user's
         self._starts = 0
 
     @property
@@ -70,6 +71,9 @@ class Node:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.config_file.write_text(dumps(self.config))
         self.config_file.chmod(0o600)
+        if self.owner is not None:
+            for path in (self.directory, self.config_file):
+                os.chown(path, self.owner, self.owner)
         self._starts += 1
         name = self.name if self._starts == 1 else f"{self.name}-again{self._starts - 1}"
         self.process = self.running.start(name, [*self.prefix, self.program, "node", "--config", self.config_file])
@@ -195,14 +199,14 @@ class Cell:
 class Mount:
     """`forebay mount WHAT DIR --foreground`, usable once it is made. `path / "name"` is a file in it."""
 
-    def __init__(self, running, program, what, directory, environment=None, options=()):
+    def __init__(self, running, program, what, directory, environment=None, options=(), prefix=()):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         log = f"mount-{self.directory.name}"
         # Registered before the process, so that it runs after the process was stopped: a mount may outlive its daemon.
         running.at_end(self.detach)
         self.process = running.start(
-            log, [program, "mount", what, self.directory, "--foreground", *options], env=environment
+            log, [*prefix, program, "mount", what, self.directory, "--foreground", *options], env=environment
         )
 
         def mounted():
