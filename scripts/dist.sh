@@ -19,14 +19,15 @@ install_tree() {
   cmake --install build/release --prefix "$1" --strip >/dev/null
   install -d "$1/share/doc/forebay" "$1/share/forebay"
   install -m 0644 README.md ARCHITECTURE.md LICENSE docs/*.md "$1/share/doc/forebay/"
-  install -m 0644 packaging/forebay.toml.example packaging/forebay.service "$1/share/forebay/"
+  install -m 0644 packaging/forebay.toml.example packaging/forebay.service \
+    packaging/forebay-helper.service "$1/share/forebay/"
 }
 
 make_deb() {
   local root=$out/deb
   install_tree "$root/usr"
-  install -D -m 0644 packaging/forebay.service "$root/lib/systemd/system/forebay.service"
-  rm "$root/usr/share/forebay/forebay.service"
+  install -d "$root/lib/systemd/system"
+  mv "$root"/usr/share/forebay/*.service "$root/lib/systemd/system/"
   install -d -m 0755 "$root/DEBIAN"
   install -m 0755 packaging/postinst packaging/prerm "$root/DEBIAN/"
   mkdir -p "$out/shlibs/debian"

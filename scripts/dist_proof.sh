@@ -87,7 +87,8 @@ prove_deb() {
   bare "$root"
   cp build/dist/*.deb "$root/"
   inside "$root" sh -ec 'apt-get update -qq; apt-get install -y -qq --no-install-recommends /*.deb >/dev/null
-    getent passwd forebay >/dev/null; test -f /lib/systemd/system/forebay.service'
+    getent passwd forebay >/dev/null; test -f /lib/systemd/system/forebay.service
+    test -f /lib/systemd/system/forebay-helper.service'
   try "$root" /usr/bin/forebay
   inside "$root" sh -ec 'apt-get purge -y -qq forebay >/dev/null; ! command -v forebay'
 }

@@ -40,7 +40,10 @@ Result<std::uint64_t> memoryOf(const std::string& text) {
   const auto amount = config::parseValue(*std::ranges::find(keys, "memory", &config::Key::name), text);
   if (!amount)
     return fail(Code::InvalidArgument, fmt::format("--max-memory {}: {}", printable(text), amount.error().message));
-  return node::memoryBytes(std::get<config::Amount>(*amount), node::availableMemory());
+  // Of the machine: the helper's own cgroup says nothing of those that its directories' memory is charged to.
+  const auto pages = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 0L));
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return node::memoryBytes(std::get<config::Amount>(*amount), pages * page);
 }
 
 // The last directory of the default's path; systemd makes it too.

@@ -16,6 +16,8 @@ from harness.processes import until
 MIB = 1 << 20
 SIZE = 12 * MIB + 5
 OBJECTS = ("o", "p", "q")
+# With the capabilities that packaging/forebay-helper.service leaves it, and no others.
+AS_ITS_UNIT = ["setpriv", "--bounding-set=-all,+sys_admin,+dac_read_search", "--inh-caps=-all", "--no-new-privs"]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a helper is root's")
 
@@ -26,7 +28,8 @@ class Unprivileged:
     def __init__(self, running, program, home, fake_origin, *helper_options):
         self.running, self.home = running, home
         self.program = shutil.copy(program, home / "program")  # the checkout may be out of nobody's reach
-        self.socket = home / "helper.sock"
+        (home / "root").mkdir(mode=0o755)
+        self.socket = home / "root" / "helper.sock"
         self.helper_options = helper_options or ("--allow", "nobody")
         self.helpers = 0
         self.start_helper()
@@ -44,7 +47,7 @@ class Unprivileged:
     def start_helper(self):
         self.helpers += 1
         self.helper = self.running.start(
-            f"helper-{self.helpers}", [self.program, "helper", "--socket", self.socket, *self.helper_options]
+            f"helper-{self.helpers}", [*AS_ITS_UNIT, self.program, "helper", "--socket", self.socket, *self.helper_options]
         )
         until("the helper listens", lambda: "listens on" in self.helper.tail(), 30)
 
