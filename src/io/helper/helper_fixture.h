@@ -7,6 +7,8 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <string>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
@@ -45,9 +47,14 @@ class HelperTest : public ::testing::Test {
     options_ = {.socket = made + "/helper.sock", .allowed = {kUser, kOther}, .max_memory_bytes = 16 * kMiB};
     start();
   }
+  // What a test that failed left mounted, too.
   void TearDown() override {
     end();
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
+    if (directory_.empty()) return;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_))
+      (void)::umount2(entry.path().c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    std::error_code error;
+    std::filesystem::remove_all(directory_, error);
   }
 
   void start() {

@@ -247,12 +247,37 @@ TEST_F(HelperTest, outlivesWhateverIsSentToIt) {
   EXPECT_TRUE(answer) << answer.error().text();
 }
 
+// A mount whose process never answers: fstat of its root waits for it.
+TEST_F(HelperTest, aFileWhoseFileSystemNeverAnswersHoldsUpItsClientAlone) {
+  const std::string path = directoryOf(kUser, "silent");
+  as(kUser, [&] {
+    HelperClient client(socket());
+    auto device = client.mountFuse(path, {.source = "silent", .max_read = 4096, .allow_other = true});
+    ASSERT_TRUE(device) << device.error().text();
+    const Descriptor root(openPath(path)), null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    const auto stuck = connectTo(socket());
+    ASSERT_TRUE(stuck);
+    ASSERT_TRUE(send(stuck->get(), encode(mountRequest()), std::array{root.get()}));
+    const auto early = receive(stuck->get(), 200ms);
+    ASSERT_FALSE(early) << "it waits for us";
+    EXPECT_EQ(early.error().code, Code::DeadlineExceeded);
+    for (int i = 0; i < 10; ++i)
+      EXPECT_EQ(refusal(socket(), {.operation = Operation::OpenBacking}, std::array{null.get(), null.get()}).code,
+                Code::InvalidArgument);
+    device->reset();  // the connection ends, and so does its wait
+    EXPECT_TRUE(receive(stuck->get(), kPatience));
+    EXPECT_TRUE(client.unmountFuse(path, true));
+  });
+}
+
 TEST_F(HelperTest, endsAConnectionThatSaysMoreThanAMessageHolds) {
   const auto socket = connectTo(this->socket());
   ASSERT_TRUE(socket);
   const std::string long_one(kMaxMessage + 1, 'x');
   ASSERT_GT(::send(socket->get(), long_one.data(), long_one.size(), MSG_NOSIGNAL), 0);
-  EXPECT_EQ(receive(socket->get(), kPatience).error().code, Code::Gone);
+  const auto answer = receive(socket->get(), kPatience);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::Gone);
 }
 
 TEST_F(HelperTest, boundsConnectionsOfAUserAndTellsThoseThatAreTooMany) {
