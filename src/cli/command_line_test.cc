@@ -86,6 +86,30 @@ TEST(CommandLine, mountFlagsReachTheMount) {
   EXPECT_EQ(typed<MountArguments>({"mount", "s3://bucket", "/m"}).path_style, std::nullopt);
 }
 
+TEST(CommandLine, sayWhereTheHelperIsAndWhoMayAskIt) {
+  EXPECT_EQ(typed<MountArguments>({"mount", "data", "/m"}).helper, std::nullopt);
+  EXPECT_EQ(typed<MountArguments>({"mount", "data", "/m", "--helper", "/run/x"}).helper, "/run/x");
+  EXPECT_EQ(typed<MountArguments>({"mount", "data", "/m", "--helper", ""}).helper, "");
+  EXPECT_EQ(typed<UnmountOptions>({"unmount", "/m"}).helper, io::kDefaultHelper);
+  const auto helper =
+      typed<HelperOptions>({"helper", "--allow", "a", "--allow", "1000", "--max-memory", "1GiB", "--socket", "/x"});
+  EXPECT_EQ(helper.allow, (std::vector<std::string>{"a", "1000"}));
+  EXPECT_EQ(helper.max_memory, "1GiB");
+  EXPECT_EQ(helper.socket, "/x");
+}
+
+TEST(CheckHelper, knowsUsersByNameAndNumberAndAmountsOfMemory) {
+  auto checked = checkHelper({.allow = {"root", "1000"}, .socket = "/x", .max_memory = "1GiB"});
+  ASSERT_TRUE(checked) << checked.error().text();
+  EXPECT_EQ(checked->allowed, (std::vector<uid_t>{0, 1000}));
+  EXPECT_EQ(checked->max_memory_bytes, kGiB);
+  EXPECT_GT(checkHelper({}).value().max_memory_bytes, 0U) << "half of the machine's";
+  for (const char* user : {"no-such-user", "", "-1", "4294967295", "1000x"})
+    EXPECT_THAT(checkHelper({.allow = {user}}).error().message, HasSubstr("no such user")) << user;
+  for (const char* amount : {"", "1", "x", "200%", "-1GiB"})
+    EXPECT_THAT(checkHelper({.max_memory = amount}).error().message, HasSubstr("--max-memory")) << amount;
+}
+
 TEST(CommandLine, mistakesAreUsageErrorsThatSayWhat) {
   EXPECT_THAT(refused({"unmonut"}).err, HasSubstr("no such command: unmonut; did you mean \"unmount\"?"));
   EXPECT_THAT(refused({"--node", "unix:/x", "lod", "a"}).err, HasSubstr("did you mean \"load\"?"));
