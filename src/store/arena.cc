@@ -145,8 +145,9 @@ Result<std::unique_ptr<Arena>> Arena::create(ArenaOptions options, Metrics& metr
     arena->impl_->lock = TRY(lockDirectory(directory));
     TRY(deleteLeftovers(directory));
   }
-  arena->impl_->slab = TRY(SlabRegion::create(arena->options_.capacity_bytes));
-  arena->impl_->index_bytes = arena->impl_->slab->allocator().memoryBytes();
+  arena->impl_->slab = TRY(SlabRegion::create(arena->options_.capacity_bytes,
+                                              has_directory ? arena->options_.directory->directory.get() : -1));
+  arena->impl_->index_bytes = arena->impl_->slab->allocator().memoryBytes() + arena->impl_->slab->tableBytes();
   return arena;
 }
 
@@ -531,6 +532,7 @@ ArenaStats Arena::stats() const {
           .exported_bytes = impl.exported_bytes,
           .transit_bytes = impl.eviction.transitBytes(),
           .pinned_bytes = impl.pinned_bytes,
+          .client_pinned_bytes = impl.client_pinned_bytes,
           .objects = impl.objects.size(),
           .units = impl.units,
           .regions = impl.regions,
@@ -541,7 +543,9 @@ ArenaStats Arena::stats() const {
 }
 
 std::uint64_t Arena::measuredBytes() const {
-  std::uint64_t bytes = impl_->slab->blockBytes() + impl_->index_bytes;
+  const SlabRegion& slab = *impl_->slab;
+  // Of a tmpfs the slabs and their table are part, as the kernel counts it.
+  std::uint64_t bytes = impl_->index_bytes - slab.tableBytes() + (slab.shared() ? 0 : slab.blockBytes());
   struct statfs info{};
   if (options_.directory && ::fstatfs(options_.directory->directory.get(), &info) == 0)
     bytes += (info.f_blocks - info.f_bfree) * static_cast<std::uint64_t>(info.f_bsize);

@@ -57,6 +57,8 @@ struct ArenaOptions {
   std::uint32_t max_object_regions = 0;
   // Of the capacity, that exported objects take at most, those that have left the arena since included.
   std::uint32_t max_exported_percent = 50;
+  // Of the capacity, that clients may pin at most (pinForClient). 0: they don't get the slabs either.
+  std::uint32_t max_pinned_percent = 25;
   core::EvictionOptions eviction;  // its capacity is the arena's
   // Called when pagesToMakeReady() may have some: from within reserve(), so it only posts.
   std::function<void()> wants_pages;
@@ -65,15 +67,16 @@ constexpr std::uint64_t kMinArena = 8 * kMiB;
 
 struct ArenaStats {
   std::uint64_t capacity = 0, used = 0;
-  std::uint64_t region_bytes = 0;    // of them in object regions
-  std::uint64_t spare_bytes = 0;     // of them kept, or made ready, for objects to come: free room
-  std::uint64_t slab_bytes = 0;      // populated slab pages
-  std::uint64_t slab_free = 0;       // of them not in any extent
-  std::uint64_t index_bytes = 0;     // estimated
-  std::uint64_t outside_bytes = 0;   // dropped regions that others still hold
-  std::uint64_t exported_bytes = 0;  // of regions that others may hold, and that are still here
-  std::uint64_t transit_bytes = 0;   // charged to transit copies
-  std::uint64_t pinned_bytes = 0;    // charged to units in use
+  std::uint64_t region_bytes = 0;         // of them in object regions
+  std::uint64_t spare_bytes = 0;          // of them kept, or made ready, for objects to come: free room
+  std::uint64_t slab_bytes = 0;           // populated slab pages
+  std::uint64_t slab_free = 0;            // of them not in any extent
+  std::uint64_t index_bytes = 0;          // estimated
+  std::uint64_t outside_bytes = 0;        // dropped regions that others still hold
+  std::uint64_t exported_bytes = 0;       // of regions that others may hold, and that are still here
+  std::uint64_t transit_bytes = 0;        // charged to transit copies
+  std::uint64_t pinned_bytes = 0;         // charged to units in use
+  std::uint64_t client_pinned_bytes = 0;  // of them, to units that clients have pinned
   std::uint64_t objects = 0, units = 0, regions = 0;
   std::uint64_t evicted_bytes = 0, evicted_units = 0;
   std::uint64_t refused = 0;       // reserve() said Busy
@@ -186,6 +189,17 @@ struct ReserveRequest {
   bool copy = false;     // not in transit, but others own it: it leaves before what they don't
 };
 
+// The slabs as a file: pages, and behind them the generations, a u32 for each 4 KiB of pages.
+struct SlabFile {
+  io::Descriptor file;
+  std::uint64_t id = 0;
+  std::uint64_t page_bytes = 0;
+};
+struct SlabPlace {
+  std::uint64_t offset = 0;
+  std::uint32_t generation = 0;
+};
+
 // What leaves by name: all versions of the mount's objects at and below a path ("" is all of the mount), but units in
 // use, which are counted. In steps, so that other work gets between them:
 //   Sweep sweep{.mount = mount, .path = "train"};
@@ -247,6 +261,17 @@ class Arena {
   void madeReady(const PagesToMakeReady& pages);
   // Called at even intervals: memory of objects that are gone goes back to the machine, after a few of them.
   void ageSpares();
+
+  // ---- slabs that clients read in place (arena_share.cc; store/slab.h says how they know that bytes are right)
+
+  // All slabs as a file for a client of this machine, read-only. Unsupported: there is no tmpfs, or nobody may pin.
+  Result<SlabFile> exportSlab() const;
+  std::uint64_t slabId() const;  // of that file; 0: it can't be had
+  // Where the bytes of a piece are in it, and since when. The piece is all of one run's, or less. Nothing: not there.
+  std::optional<SlabPlace> placeOf(const Piece& piece) const;
+  // What the view shows stays as it is until this dies, as with keepAlive(), and counts against max_pinned_percent, as
+  // all of its unit, once for all who pin that. Busy: beyond the bound; the view is let go.
+  Result<std::shared_ptr<const void>> pinForClient(View view);
 
   std::uint64_t capacityBytes() const { return options_.capacity_bytes; }
   std::uint64_t usedBytes() const;

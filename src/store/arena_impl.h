@@ -4,6 +4,7 @@
 //   arena_room.cc   the cap: allocation, eviction, moving bytes between slabs and regions
 //   arena_export.cc what others have as a file
 //   arena_spares.cc memory that is kept, or made ready, for regions to come
+//   arena_share.cc  slabs that clients read in place
 //   arena_sweep.cc  what leaves by name
 //
 // An object has units (what leaves together), a unit has pages (2 MiB windows of the object), a page has runs. A run's
@@ -62,9 +63,10 @@ struct Unit {
   core::Placement placement = core::Placement::Owned;
   bool promotable = false;  // a page became whole while somebody read the unit
   std::uint32_t views = 0, fills = 0;
-  std::uint64_t start = 0;   // in the object
-  std::uint32_t length = 0;  // bytes that it can hold
-  std::uint64_t charge = 0;  // bytes of pages and extents, less what passes
+  std::uint32_t client_pins = 0;  // each with a view
+  std::uint64_t start = 0;        // in the object
+  std::uint32_t length = 0;       // bytes that it can hold
+  std::uint64_t charge = 0;       // bytes of pages and extents, less what passes
   std::optional<core::Eviction::Ref> passing;
   std::uint64_t passing_charge = 0;
   std::shared_ptr<ObjectRegion> region;
@@ -240,6 +242,7 @@ struct Arena::Impl {
   bool making_now = false;                               // somebody writes to it
   bool makes_none = false;                               // the kernel had no memory: until the next region
   std::uint64_t last_region_size = 0;
+  std::uint64_t client_pinned_bytes = 0;
   std::uint64_t next_region_name = 1;
   std::uint32_t regions = 0;
   std::uint64_t units = 0, pinned_bytes = 0, refused = 0, not_admitted = 0, evicted_units = 0, evicted_bytes = 0;

@@ -59,13 +59,14 @@ void Arena::Impl::refreshOutside() {
   struct statfs info{};
   if (!arena.options_.directory || ::fstatfs(arena.options_.directory->directory.get(), &info) != 0) return;
   const std::uint64_t all = (info.f_blocks - info.f_bfree) * static_cast<std::uint64_t>(info.f_bsize);
-  const std::uint64_t ours = region_bytes + spareBytes();
+  const std::uint64_t ours = region_bytes + spareBytes() + (slab->shared() ? slab->blockBytes() : 0);
   outside_bytes = all > ours ? all - ours : 0;
 }
 
 void Arena::Impl::charge(Unit& unit, std::int64_t delta, bool passing) {
   (passing ? unit.passing_charge : unit.charge) += static_cast<std::uint64_t>(delta);
   if (unit.inUse()) pinned_bytes += static_cast<std::uint64_t>(delta);
+  if (unit.client_pins != 0) client_pinned_bytes += static_cast<std::uint64_t>(delta);
   if (unit.object != nullptr) eviction.charge(passing ? *unit.passing : unit.ref, delta);
 }
 
@@ -125,7 +126,7 @@ void Arena::Impl::freeExtent(Unit& unit, PageState& page, std::size_t i) {
   const SlabExtent place = page.extents[i].place;
   const bool passing = page.extents[i].passing;
   slab_owners.erase({place.page, place.first});
-  slab->allocator().free(place);
+  slab->free(place);
   page.extents.erase(page.extents.begin() + static_cast<std::ptrdiff_t>(i));
   index_bytes -= kExtentCost;
   charge(unit, -static_cast<std::int64_t>(place.bytes()), passing);
@@ -372,7 +373,7 @@ bool Arena::Impl::moveAway(std::uint32_t slab_page) {
     std::memcpy(slab->at(*place), slab->at(extent->place), place->bytes());
     slab_owners.erase({slab_page, first});
     slab_owners[{place->page, place->first}] = unit;
-    slab->allocator().free(std::exchange(extent->place, *place));
+    slab->free(std::exchange(extent->place, *place));
   }
   return true;
 }

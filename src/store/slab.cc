@@ -1,11 +1,14 @@
 #include "store/slab.h"
 
+#include <atomic>
 #include <bit>
 #include <cassert>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+
+#include "base/random.h"
 
 namespace forebay::store {
 
@@ -115,11 +118,26 @@ std::optional<std::uint32_t> SlabAllocator::emptyPage() const {
 
 // ---- its memory
 
-Result<std::unique_ptr<SlabRegion>> SlabRegion::create(std::uint64_t max_bytes) {
-  const std::uint64_t size = roundUp(std::max<std::uint64_t>(max_bytes, kPage), kPage);
+namespace {
+
+Result<io::Descriptor> makeFile(int directory) {
+  if (directory >= 0) {
+    io::Descriptor fd(::openat(directory, SlabRegion::kFile, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd.valid()) return failErrno("make a file for the arena's slabs", errno);
+    return fd;
+  }
   io::Descriptor fd(::memfd_create("forebay-slab", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd.valid()) return failErrno("memfd_create for the arena's slabs", errno);
-  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return failErrno("size the arena's slabs", errno);
+  return fd;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SlabRegion>> SlabRegion::create(std::uint64_t max_bytes, int directory) {
+  const std::uint64_t size = roundUp(std::max<std::uint64_t>(max_bytes, kPage), kPage);
+  const std::uint64_t table = directory >= 0 ? roundUp(size / kUnit * sizeof(std::uint32_t), kUnit) : 0;
+  io::Descriptor fd = TRY(makeFile(directory));
+  if (::ftruncate(fd.get(), static_cast<off_t>(size + table)) != 0) return failErrno("size the arena's slabs", errno);
   // 2 MiB alignment, so that the kernel can give 2 MiB pages: map more, keep the aligned part.
   void* wide = ::mmap(nullptr, size + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (wide == MAP_FAILED) return failErrno("reserve addresses for the arena's slabs", errno);
@@ -136,13 +154,55 @@ Result<std::unique_ptr<SlabRegion>> SlabRegion::create(std::uint64_t max_bytes) 
   ::madvise(aligned, size, MADV_DONTDUMP);  // a core file must not hold the cache, nor the data
   auto region =
       std::unique_ptr<SlabRegion>(new SlabRegion(std::move(fd), aligned, static_cast<std::uint32_t>(size / kPage)));
-  if (::fcntl(region->fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+  if (directory >= 0) {
+    region->directory_ = directory;
+    region->table_bytes_ = table;
+    TRY(region->makeTable());
+  } else if (::fcntl(region->fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
     return failErrno("seal the arena's slabs", errno);
+  }
   return region;
 }
 
+Status SlabRegion::makeTable() {
+  const auto at = static_cast<off_t>(pageBytes());
+  if (::fallocate(fd_.get(), 0, at, static_cast<off_t>(table_bytes_)) != 0)
+    return failErrno("take memory for the generations of the arena's slabs", errno);
+  void* const table = ::mmap(nullptr, table_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), at);
+  if (table == MAP_FAILED) return failErrno("map the generations of the arena's slabs", errno);
+  generations_ = static_cast<std::uint32_t*>(table);
+  while (static_cast<std::uint32_t>(id_) == 0) id_ = systemRandom();
+  table_bytes_ = blockBytes();  // which is what it takes: nothing else is populated yet
+  return {};
+}
+
 SlabRegion::~SlabRegion() {
-  ::munmap(base_, std::uint64_t{allocator_.maxPages()} * kPage);
+  ::munmap(base_, pageBytes());
+  if (generations_ != nullptr) ::munmap(generations_, roundUp(pageBytes() / kUnit * sizeof(std::uint32_t), kUnit));
+  if (directory_ >= 0) ::unlinkat(directory_, kFile, 0);
+}
+
+std::uint32_t SlabRegion::generationAt(std::uint64_t offset) const {
+  return std::atomic_ref(generations_[offset / kUnit]).load(std::memory_order_relaxed);
+}
+
+void SlabRegion::free(const SlabExtent& extent) {
+  if (shared()) {
+    std::uint32_t* const first = generations_ + std::uint64_t{extent.page} * kUnitsPerPage + extent.first;
+    for (std::uint32_t unit = 0; unit < extent.units; ++unit) {
+      const std::atomic_ref generation(first[unit]);
+      generation.store(generation.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // before any byte that is written there next
+  }
+  allocator_.free(extent);
+}
+
+Result<io::Descriptor> SlabRegion::openForOthers(int read_only_directory) const {
+  if (!shared()) return fail(Code::Unsupported, "the arena's slabs aren't in a tmpfs");
+  io::Descriptor fd(::openat(read_only_directory, kFile, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.valid()) return failErrno("open the arena's slabs for others", errno);
+  return fd;
 }
 
 bool SlabRegion::populate() {

@@ -1,10 +1,19 @@
-// Slab memory: one memfd cut into 2 MiB pages, and these into extents of 4 KiB units: for small objects, for runs that
+// Slab memory: one file cut into 2 MiB pages, and these into extents of 4 KiB units: for small objects, for runs that
 // wait until their 2 MiB page is whole, and for everything where there is no tmpfs.
 //
 // A page is populated (counted) when it is first needed and given back to the kernel when it is empty and room is
 // needed elsewhere. An extent lies within one page; bytes of a held extent stay where they are until it is freed.
-// The memfd is sealed against shrinking and growing once mapped, so that nobody who ever shares it can take pages away.
 // It belongs to one tenant for life: an arena has one today.
+//
+// The file is the tmpfs's where there is one, and can be shared: a read-only mount gives descriptors that nobody can
+// write through. (A memfd can't: F_SEAL_FUTURE_WRITE, which would hold that, forbids punching pages out as well.)
+// Without a tmpfs it is a memfd, sealed against shrinking and growing, that no other process gets.
+//
+// Generations. Behind the pages a shared file has a table: a u32 for each unit, one more each time its extent is freed
+// or moved, before that memory can be used again. Who copies from the file without holding the extent looks at the
+// generation of the extent's first unit afterwards: if it is what it was told, so are the bytes. Such a reader copies
+// by pread(2), never through a mapping: a fault on a page that was given back meanwhile would take memory for it, or
+// end in SIGBUS where the tmpfs is full; pread gives zeros, which the generation then tells from bytes.
 //
 // Best fit: the page whose longest free run is the shortest that suffices, first fit in it.
 //
@@ -81,18 +90,23 @@ class SlabAllocator {
 
 class SlabRegion {
  public:
-  // Reserves address space for `max_bytes` (rounded up to pages), no memory.
-  static Result<std::unique_ptr<SlabRegion>> create(std::uint64_t max_bytes);
+  static constexpr const char* kFile = "slab";
+  // Reserves address space for `max_bytes` (rounded up to pages), and no memory but for the table. `directory`: of the
+  // tmpfs, open as long as this lives; -1: there is none.
+  static Result<std::unique_ptr<SlabRegion>> create(std::uint64_t max_bytes, int directory = -1);
   ~SlabRegion();
   SlabRegion(const SlabRegion&) = delete;
   SlabRegion& operator=(const SlabRegion&) = delete;
 
   SlabAllocator& allocator() { return allocator_; }
+  // From now on its bytes may change: their generations have.
+  void free(const SlabExtent& extent);
   bool populate();  // one more page; false: the kernel has no memory for it
   // Gives one empty page back; false: there is none.
   bool giveBack();
   std::uint64_t bytes() const { return std::uint64_t{allocator_.populatedPages()} * kPage; }  // that count in the cap
-  std::uint64_t blockBytes() const;                                                           // as the kernel counts
+  std::uint64_t tableBytes() const { return table_bytes_; }                                   // of the generations
+  std::uint64_t blockBytes() const;  // all, as the kernel counts
 
   std::byte* at(const SlabExtent& extent) const {
     return base_ + std::uint64_t{extent.page} * kPage + std::uint64_t{extent.first} * kUnit;
@@ -100,11 +114,23 @@ class SlabRegion {
   int fd() const { return fd_.get(); }
   std::uint64_t offsetOf(const std::byte* byte) const { return static_cast<std::uint64_t>(byte - base_); }
 
+  bool shared() const { return generations_ != nullptr; }
+  std::uint64_t id() const { return id_; }  // never another slab's, nor its lower half 0; 0: it isn't shared
+  std::uint64_t pageBytes() const { return std::uint64_t{allocator_.maxPages()} * kPage; }  // where the table begins
+  std::uint32_t generationAt(std::uint64_t offset) const;
+  Result<io::Descriptor> openForOthers(int read_only_directory) const;
+
  private:
   SlabRegion(io::Descriptor fd, std::byte* base, std::uint32_t pages)
       : fd_(std::move(fd)), base_(base), allocator_(pages) {}
+  Status makeTable();
+
   io::Descriptor fd_;
   std::byte* base_;
+  int directory_ = -1;
+  std::uint32_t* generations_ = nullptr;
+  std::uint64_t table_bytes_ = 0;
+  std::uint64_t id_ = 0;
   SlabAllocator allocator_;
 };
 

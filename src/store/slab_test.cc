@@ -1,9 +1,13 @@
 #include "store/slab.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <map>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/random.h"
+#include "io/privileged.h"
 
 namespace forebay::store {
 namespace {
@@ -95,6 +99,59 @@ TEST(SlabRegion, takesMemoryPageByPageAndGivesItBack) {
   EXPECT_EQ(slab.bytes(), kPage);
   EXPECT_EQ(*slab.at(*extent), std::byte{7});
   EXPECT_NE(::ftruncate(slab.fd(), kPage), 0) << "sealed: nobody takes pages from under a mapping";
+}
+
+std::unique_ptr<SlabRegion> sharedSlab(const io::MemoryDirectory& directory, std::uint64_t bytes) {
+  auto made = SlabRegion::create(bytes, directory.directory.get());
+  EXPECT_TRUE(made) << made.error().text();
+  return made ? std::move(*made) : nullptr;
+}
+
+TEST(SharedSlabRegion, isReadByOthersAndWrittenByNobodyElse) {
+  const auto directory = io::makePrivileged()->memoryDirectory(32 * kMiB);
+  if (!directory) GTEST_SKIP() << directory.error().text();
+  const auto slab = sharedSlab(*directory, 16 * kMiB);
+  ASSERT_TRUE(slab->populate());
+  const auto extent = slab->allocator().allocate(10);
+  std::memset(slab->at(*extent), 7, extent->bytes());
+  const auto file = slab->openForOthers(directory->read_only.get());
+  ASSERT_TRUE(file) << file.error().text();
+  char byte = 0;
+  ASSERT_EQ(::pread(file->get(), &byte, 1, static_cast<off_t>(slab->offsetOf(slab->at(*extent)))), 1);
+  EXPECT_EQ(byte, 7);
+  const std::string again = "/proc/self/fd/" + std::to_string(file->get());
+  EXPECT_LT(::open(again.c_str(), O_RDWR | O_CLOEXEC), 0) << "through the read-only mount";
+  EXPECT_NE(::ftruncate(file->get(), 0), 0);
+  EXPECT_EQ(::mmap(nullptr, kPage, PROT_WRITE, MAP_SHARED, file->get(), 0), MAP_FAILED);
+  EXPECT_EQ(slab->blockBytes(), slab->bytes() + slab->tableBytes());
+  slab->free(*extent);
+  EXPECT_TRUE(slab->giveBack()) << "sharing doesn't keep its memory";
+  EXPECT_EQ(slab->blockBytes(), slab->tableBytes());
+  ASSERT_EQ(::pread(file->get(), &byte, 1, static_cast<off_t>(slab->offsetOf(slab->at(*extent)))), 1);
+  EXPECT_EQ(slab->blockBytes(), slab->tableBytes()) << "who reads what was given back takes no memory";
+}
+
+TEST(SharedSlabRegion, countsTheGenerationsOfWhatIsFreed) {
+  const auto directory = io::makePrivileged()->memoryDirectory(32 * kMiB);
+  if (!directory) GTEST_SKIP() << directory.error().text();
+  const auto slab = sharedSlab(*directory, 4 * kMiB);
+  ASSERT_TRUE(slab->populate());
+  ASSERT_TRUE(slab->populate());
+  Random random(1);
+  std::map<std::uint64_t, std::uint32_t> freed;  // by unit
+  for (int i = 0; i < 1'000; ++i) {
+    std::vector<SlabExtent> held;
+    for (int k = 0; k < 5; ++k)
+      if (const auto got = slab->allocator().allocate(static_cast<std::uint32_t>(1 + random.below(200))))
+        held.push_back(*got);
+    for (const SlabExtent& extent : held) {
+      for (std::uint32_t unit = 0; unit < extent.units; ++unit)
+        ++freed[std::uint64_t{extent.page} * kUnitsPerPage + extent.first + unit];
+      slab->free(extent);
+    }
+  }
+  for (std::uint64_t unit = 0; unit < 2 * kUnitsPerPage; ++unit)
+    ASSERT_EQ(slab->generationAt(unit * kUnit), freed[unit]) << unit;
 }
 
 }  // namespace
