@@ -65,6 +65,14 @@ std::string_view messageName(MessageType type) {
       return "RegionRequest";
     case MessageType::RegionReply:
       return "RegionReply";
+    case MessageType::SlabRequest:
+      return "SlabRequest";
+    case MessageType::SlabReply:
+      return "SlabReply";
+    case MessageType::UnpinRequest:
+      return "UnpinRequest";
+    case MessageType::UnpinReply:
+      return "UnpinReply";
     case MessageType::Read:
       return "Read";
     case MessageType::ReadData:
@@ -86,6 +94,8 @@ bool isRequest(MessageType type) {
     case MessageType::EvictRequest:
     case MessageType::LoadRequest:
     case MessageType::RegionRequest:
+    case MessageType::SlabRequest:
+    case MessageType::UnpinRequest:
     case MessageType::Read:
       return true;
     default:

@@ -57,6 +57,10 @@ enum class MessageType : std::uint16_t {
   LoadReply = 37,
   RegionRequest = 38,
   RegionReply = 39,
+  SlabRequest = 40,
+  SlabReply = 41,
+  UnpinRequest = 42,
+  UnpinReply = 43,
   Read = 64,
   ReadData = 65,  // many to one Read
 };

@@ -106,7 +106,7 @@ TEST(MessageType, ofEveryRequestHasItsReplyOneAbove) {
     else
       EXPECT_EQ(reply, name.substr(0, name.size() - std::string("Request").size()) + "Reply");
   }
-  EXPECT_EQ(requests, 12);
+  EXPECT_EQ(requests, 14);
 }
 
 }  // namespace

@@ -181,6 +181,18 @@ Status validate(const pb::RegionRequest& m) {
   return validate(m.plan());
 }
 
+Status validate(const pb::SlabReply& m) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 50, kPage = 2 * kMiB;
+  if (static_cast<std::uint32_t>(m.id()) == 0 || m.page_bytes() == 0 || m.page_bytes() > kMost ||
+      m.page_bytes() % kPage != 0)
+    return fail(Code::InvalidArgument, fmt::format("a slab {:016x} of {} bytes", m.id(), m.page_bytes()));
+  return {};
+}
+
+Status validate(const pb::UnpinRequest& m) {
+  return fewEnough("pins", m.pins_size(), kMaxUnpins);
+}
+
 Status validate(const pb::AddMountRequest& m) {
   TRY(shortEnough("a mount's name", m.name(), kMaxName));
   TRY(shortEnough("a URL", m.url(), kMaxOptionText));

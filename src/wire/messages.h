@@ -41,10 +41,14 @@ Status validate(const pb::EvictReply& m);
 Status validate(const pb::LoadRequest& m);
 Status validate(const pb::LoadReply& m);
 Status validate(const pb::RegionRequest& m);
+Status validate(const pb::SlabReply& m);
+Status validate(const pb::UnpinRequest& m);
 
 // Paths of one request to refresh or to evict: whoever has more asks again.
 constexpr int kMaxPathsPerForget = 4'096;
 constexpr std::size_t kMaxForgetBytes = 512 * kKiB;  // of those paths
+// Pins of one request to let go: whoever has more asks again.
+constexpr int kMaxUnpins = 4'096;
 // Objects of one request to load: whoever has more asks again.
 constexpr int kMaxPlansPerLoad = 256;
 

@@ -96,6 +96,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 18:
       tryAs<pb::LoadRequest>(body);
       tryAs<pb::RegionRequest>(body);
+      tryAs<pb::SlabReply>(body);
+      tryAs<pb::UnpinRequest>(body);
       break;
     case 19:
       tryAs<pb::LoadReply>(body);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <fmt/format.h>
+#include <optional>
 
 #include "base/checksum.h"
 #include "wire/frame.h"
@@ -10,7 +11,9 @@
 namespace forebay::wire {
 namespace {
 
-constexpr std::size_t kReadHead = 16, kObjectBytes = 40, kItemBytes = 16, kReadDataHead = 36;
+constexpr std::size_t kReadHead = 16, kObjectBytes = 40, kItemBytes = 16, kPinnedItemBytes = 24, kReadDataHead = 36;
+constexpr std::size_t kSlabId = 8;
+constexpr std::uint64_t kMaxSlab = std::uint64_t{1} << 50;
 
 Status checkObject(const ReadObject& o) {
   if (o.chunk_bits < core::kMinChunkBits || o.chunk_bits > core::kMaxChunkBits)
@@ -44,12 +47,13 @@ void storeObject(std::byte* p, const ReadObject& o, std::uint32_t string_offset)
   storeLe<std::uint8_t>(p + 39, std::uint8_t{0});
 }
 
-void storeItem(std::byte* p, const ReadItem& item) {
+void storeItem(std::byte* p, const ReadItem& item, std::size_t bytes) {
   storeLe<std::uint16_t>(p + 0, item.object);
   storeLe<std::uint16_t>(p + 2, item.flags);
   storeLe<std::uint32_t>(p + 4, item.range.chunk);
   storeLe<std::uint32_t>(p + 8, item.range.offset);
   storeLe<std::uint32_t>(p + 12, item.range.length);
+  if (bytes >= kPinnedItemBytes) storeLe<std::uint64_t>(p + 16, item.pin);
 }
 
 }  // namespace
@@ -80,7 +84,8 @@ std::uint32_t ReadObject::chunkLength(std::uint32_t chunk) const {
   return static_cast<std::uint32_t>(std::min(size - start, std::uint64_t{1} << chunk_bits));
 }
 
-Status encodeRead(std::span<const ReadObject> objects, std::span<const ReadItem> items, std::vector<std::byte>& to) {
+Status encodeRead(std::span<const ReadObject> objects, std::span<const ReadItem> items, std::vector<std::byte>& to,
+                  std::uint32_t slab) {
   if (objects.empty() || objects.size() > kMaxReadObjects || items.empty() || items.size() > kMaxReadItems)
     return fail(Code::InvalidArgument, fmt::format("a read of {} ranges in {} objects; 1 to {} in 1 to {} are allowed",
                                                    items.size(), objects.size(), kMaxReadItems, kMaxReadObjects));
@@ -89,12 +94,14 @@ Status encodeRead(std::span<const ReadObject> objects, std::span<const ReadItem>
     TRY(checkObject(object));
     strings += object.path.size() + object.version.size();
   }
+  std::size_t item_bytes = kItemBytes;
   for (const ReadItem& item : items) {
+    if (item.pin != 0) item_bytes = kPinnedItemBytes;
     if (item.object >= objects.size())
       return fail(Code::InvalidArgument, "a range of an object that isn't in the read");
     TRY(checkItem(item, objects[item.object]));
   }
-  const std::size_t head = kReadHead + objects.size() * kObjectBytes + items.size() * kItemBytes;
+  const std::size_t head = kReadHead + objects.size() * kObjectBytes + items.size() * item_bytes;
   if (head + strings > kMaxBody) return fail(Code::InvalidArgument, "a read whose paths fill more than a frame's body");
 
   to.resize(head + strings);
@@ -102,10 +109,10 @@ Status encodeRead(std::span<const ReadObject> objects, std::span<const ReadItem>
   storeLe<std::uint16_t>(p + 0, static_cast<std::uint16_t>(objects.size()));
   storeLe<std::uint16_t>(p + 2, static_cast<std::uint16_t>(items.size()));
   storeLe<std::uint8_t>(p + 4, std::uint8_t{kObjectBytes});
-  storeLe<std::uint8_t>(p + 5, std::uint8_t{kItemBytes});
+  storeLe<std::uint8_t>(p + 5, static_cast<std::uint8_t>(item_bytes));
   storeLe<std::uint16_t>(p + 6, std::uint16_t{0});
   storeLe<std::uint32_t>(p + 8, static_cast<std::uint32_t>(strings));
-  storeLe<std::uint32_t>(p + 12, std::uint32_t{0});
+  storeLe<std::uint32_t>(p + 12, slab);
   p += kReadHead;
   std::byte* const text = to.data() + head;
   std::uint32_t at = 0;
@@ -120,8 +127,8 @@ Status encodeRead(std::span<const ReadObject> objects, std::span<const ReadItem>
     p += kObjectBytes;
   }
   for (const ReadItem& item : items) {
-    storeItem(p, item);
-    p += kItemBytes;
+    storeItem(p, item, item_bytes);
+    p += item_bytes;
   }
   return {};
 }
@@ -134,6 +141,7 @@ Result<ReadView> ReadView::parse(Bytes body) {
   view.object_bytes_ = loadLe<std::uint8_t>(body.data() + 4);
   view.item_bytes_ = loadLe<std::uint8_t>(body.data() + 5);
   const std::size_t strings = loadLe<std::uint32_t>(body.data() + 8);
+  view.slab_ = loadLe<std::uint32_t>(body.data() + 12);
   if (view.object_count_ == 0 || view.object_count_ > kMaxReadObjects || view.item_count_ == 0 ||
       view.item_count_ > kMaxReadItems || view.object_bytes_ < kObjectBytes || view.item_bytes_ < kItemBytes)
     return fail(Code::InvalidArgument,
@@ -189,7 +197,8 @@ ReadItem ReadView::item(std::size_t index) const {
           .flags = loadLe<std::uint16_t>(p + 2),
           .range = {.chunk = loadLe<std::uint32_t>(p + 4),
                     .offset = loadLe<std::uint32_t>(p + 8),
-                    .length = loadLe<std::uint32_t>(p + 12)}};
+                    .length = loadLe<std::uint32_t>(p + 12)},
+          .pin = item_bytes_ >= kPinnedItemBytes ? loadLe<std::uint64_t>(p + 16) : 0};
 }
 
 std::string_view outcomeName(ReadOutcome outcome) {
@@ -199,14 +208,38 @@ std::string_view outcomeName(ReadOutcome outcome) {
   return index < std::size(kNames) ? kNames[index] : "Unknown";
 }
 
+namespace {
+
+// What the places are together; nothing: some make no sense.
+std::optional<std::uint64_t> bytesAt(std::span<const Place> places) {
+  std::uint64_t all = 0;
+  for (const Place& place : places) {
+    if (place.length == 0 || place.offset > kMaxSlab) return std::nullopt;
+    all += place.length;
+  }
+  return all;
+}
+
+Status checkPlaces(const ReadData& data, std::span<const Place> places) {
+  const bool said = (data.flags & kPlaces) != 0;
+  if (!said && places.empty()) return {};
+  if (said && !places.empty() && places.size() <= kMaxPlaces && bytesAt(places) == data.length) return {};
+  return fail(Code::InvalidArgument, fmt::format("a ReadData of {} bytes in {} places", data.length, places.size()));
+}
+
+}  // namespace
+
 Status encodeReadData(const ReadData& data, const ReadDataLists& lists, std::vector<std::byte>& to) {
-  if (data.length > kMaxBulk || lists.checksums.size() != pieceCount(data.offset, data.length))
+  TRY(checkPlaces(data, lists.places));
+  const std::size_t pieces = lists.places.empty() ? pieceCount(data.offset, data.length) : 0;
+  if (data.length > kMaxBulk || lists.checksums.size() != pieces)
     return fail(Code::InvalidArgument, fmt::format("a ReadData of {} bytes at {} with {} checksums", data.length,
                                                    data.offset, lists.checksums.size()));
   if (lists.peers.size() > kMaxReadPeers)
     return fail(Code::InvalidArgument, fmt::format("a ReadData with {} peers", lists.peers.size()));
   const std::string_view message = lists.message.substr(0, kMaxReadMessage);
-  to.resize(kReadDataHead + lists.checksums.size_bytes() + lists.peers.size_bytes() + message.size());
+  const std::size_t places = lists.places.empty() ? 0 : kSlabId + lists.places.size() * 16;
+  to.resize(kReadDataHead + lists.checksums.size_bytes() + lists.peers.size_bytes() + message.size() + places);
   std::byte* p = to.data();
   storeLe<std::uint16_t>(p + 0, data.item);
   storeLe<std::uint8_t>(p + 2, static_cast<std::uint8_t>(data.outcome));
@@ -222,11 +255,20 @@ Status encodeReadData(const ReadData& data, const ReadDataLists& lists, std::vec
   storeLe<std::uint16_t>(p + 28, static_cast<std::uint16_t>(lists.checksums.size()));
   storeLe<std::uint16_t>(p + 30, static_cast<std::uint16_t>(lists.peers.size()));
   storeLe<std::uint16_t>(p + 32, static_cast<std::uint16_t>(message.size()));
-  storeLe<std::uint16_t>(p + 34, std::uint16_t{0});
+  storeLe<std::uint16_t>(p + 34, static_cast<std::uint16_t>(lists.places.size()));
   p += kReadDataHead;
   for (const std::uint32_t checksum : lists.checksums) storeLe(p, checksum), p += 4;
   for (const core::NodeId peer : lists.peers) storeLe(p, peer), p += 4;
   std::ranges::copy(bytesOf(message), p);
+  if (places == 0) return {};
+  p += message.size();
+  storeLe<std::uint64_t>(p, lists.slab), p += kSlabId;
+  for (const Place& place : lists.places) {
+    storeLe<std::uint64_t>(p, place.offset);
+    storeLe<std::uint32_t>(p + 8, place.length);
+    storeLe<std::uint32_t>(p + 12, place.generation);
+    p += 16;
+  }
   return {};
 }
 
@@ -248,10 +290,12 @@ Result<ReadDataView> ReadDataView::parse(Bytes body, std::uint32_t bulk_length) 
   const std::size_t checksums = loadLe<std::uint16_t>(p + 28), peers = loadLe<std::uint16_t>(p + 30);
   const std::size_t message = loadLe<std::uint16_t>(p + 32);
   constexpr std::uint32_t kMaxChunk = std::uint32_t{1} << core::kMaxChunkBits;
-  if (d.length != bulk_length || d.length > kMaxBulk || d.offset > kMaxChunk || d.length > kMaxChunk - d.offset)
+  const std::size_t places = view.hasPlaces() ? loadLe<std::uint16_t>(p + 34) : 0;
+  const std::uint32_t bulk = view.hasPlaces() ? 0 : d.length;
+  if (bulk != bulk_length || d.length > kMaxBulk || d.offset > kMaxChunk || d.length > kMaxChunk - d.offset)
     return fail(Code::InvalidArgument, fmt::format("a ReadData of {} bytes at {} in a frame with {} bytes of bulk",
                                                    d.length, d.offset, bulk_length));
-  if (checksums != pieceCount(d.offset, d.length) || peers > kMaxReadPeers || message > kMaxReadMessage)
+  if (checksums != pieceCount(d.offset, bulk) || peers > kMaxReadPeers || message > kMaxReadMessage)
     return fail(Code::InvalidArgument,
                 fmt::format("a ReadData of {} bytes at {} with {} checksums, {} peers and a message of {} bytes",
                             d.length, d.offset, checksums, peers, message));
@@ -260,7 +304,25 @@ Result<ReadDataView> ReadDataView::parse(Bytes body, std::uint32_t bulk_length) 
   view.checksums_ = body.subspan(head, checksums * 4);
   view.peers_ = body.subspan(head + checksums * 4, peers * 4);
   view.message_ = textOf(body.subspan(head + checksums * 4 + peers * 4, message));
+  if (view.hasPlaces()) TRY(view.takePlaces(body.subspan(head + checksums * 4 + peers * 4 + message), places));
   return view;
+}
+
+Status ReadDataView::takePlaces(Bytes from, std::size_t count) {
+  if (count > kMaxPlaces || from.size() < kSlabId + count * kPlaceBytes)
+    return fail(Code::InvalidArgument, fmt::format("a ReadData with {} places in {} bytes", count, from.size()));
+  slab_ = loadLe<std::uint64_t>(from.data());
+  places_ = from.subspan(kSlabId, count * kPlaceBytes);
+  Place all[kMaxPlaces];
+  for (std::size_t i = 0; i < count; ++i) all[i] = place(i);
+  return checkPlaces(head_, std::span(all, count));
+}
+
+Place ReadDataView::place(std::size_t i) const {
+  const std::byte* const p = places_.data() + i * kPlaceBytes;
+  return {.offset = loadLe<std::uint64_t>(p),
+          .length = loadLe<std::uint32_t>(p + 8),
+          .generation = loadLe<std::uint32_t>(p + 12)};
 }
 
 Error ReadDataView::error() const {

@@ -23,13 +23,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (item.range.length == 0 || end > objects.at(item.object).chunkLength(item.range.chunk)) std::abort();
   }
   std::vector<std::byte> bytes;
-  const Status done = wire::encodeRead(objects, items, bytes);
+  const Status done = wire::encodeRead(objects, items, bytes, view->slab());
   if (!done) {
     if (strings < wire::kMaxBody / 2) std::abort();  // strings may overlap in what came, and not in what we make
     return 0;
   }
   const auto again = wire::ReadView::parse(bytes);
-  if (!again || again->objects() != objects.size() || again->items() != items.size()) std::abort();
+  if (!again || again->slab() != view->slab() || again->objects() != objects.size() || again->items() != items.size())
+    std::abort();
   for (std::size_t i = 0; i < objects.size(); ++i)
     if (again->object(i) != objects[i]) std::abort();
   for (std::size_t i = 0; i < items.size(); ++i)

@@ -107,7 +107,7 @@ TEST(Read, withEntriesAndATailThatOnlyALaterVersionKnowsIsStillUnderstood) {
   const std::vector<std::byte> now = sample();
   std::vector<std::byte> later(now.begin(), now.begin() + 16);
   later[4] = std::byte{44};  // four bytes more per object
-  later[5] = std::byte{24};  // eight more per item
+  later[5] = std::byte{32};  // eight more per item, behind its pin
   const auto append = [&](std::size_t from, std::size_t to) {
     later.insert(later.end(), now.begin() + static_cast<std::ptrdiff_t>(from),
                  now.begin() + static_cast<std::ptrdiff_t>(to));
@@ -115,6 +115,7 @@ TEST(Read, withEntriesAndATailThatOnlyALaterVersionKnowsIsStillUnderstood) {
   append(16, 56);
   later.insert(later.end(), 4, std::byte{0xee});
   append(56, 72);
+  later.insert(later.end(), 8, std::byte{0});
   later.insert(later.end(), 8, std::byte{0xee});
   append(72, now.size());
   later.insert(later.end(), 100, std::byte{0xee});
@@ -123,6 +124,27 @@ TEST(Read, withEntriesAndATailThatOnlyALaterVersionKnowsIsStillUnderstood) {
   ASSERT_TRUE(view) << view.error().text();
   EXPECT_EQ(view->object(0), object());
   EXPECT_EQ(view->item(0), item());
+}
+
+TEST(Read, withAPinHasItInEveryItemAndNamesTheSlab) {
+  const ReadObject o = object();
+  ReadItem items[] = {item(), item()};
+  items[1].pin = 0xf1f2f3f4f5f6f7f8;
+  std::vector<std::byte> bytes;
+  ASSERT_TRUE(encodeRead({&o, 1}, items, bytes, 0xc1c2c3c4));
+  EXPECT_EQ(bytes.size(), sample().size() + 8 + 24);
+  EXPECT_EQ(hex(Bytes(bytes).subspan(4, 12)),
+            "2818"
+            "0000"
+            "0f000000"
+            "c4c3c2c1");
+  EXPECT_EQ(hex(Bytes(bytes).subspan(56 + 24 + 16, 8)), "f8f7f6f5f4f3f2f1");
+  const auto view = ReadView::parse(bytes);
+  ASSERT_TRUE(view) << view.error().text();
+  EXPECT_EQ(view->slab(), 0xc1c2c3c4);
+  EXPECT_EQ(view->item(0), items[0]);
+  EXPECT_EQ(view->item(1), items[1]);
+  EXPECT_EQ(ReadView::parse(sample())->slab(), 0U);
 }
 
 TEST(Read, cutAnywhereIsRefused) {
@@ -325,6 +347,84 @@ TEST(Pieces, areVerifiedInWhateverPortionsTheyArrive) {
     EXPECT_FALSE(receive(70'000)) << at;
     bytes[at] ^= std::byte{1};
   }
+}
+
+// ---- places
+
+ReadData placed(std::uint32_t length) {
+  return {.item = 0x0102, .flags = kLastOfItem | kPlaces, .offset = 0x11, .length = length};
+}
+
+TEST(ReadData, withPlacesHasExactlyTheseBytes) {
+  const Place places[] = {{.offset = 0xa1a2a3a4a5a6, .length = 3, .generation = 0xb1b2b3b4},
+                          {.offset = 0, .length = 4, .generation = 0}};
+  std::vector<std::byte> bytes;
+  ASSERT_TRUE(encodeReadData(
+      placed(7), {.checksums = {}, .peers = {}, .message = "m", .places = places, .slab = 0xc1c2c3c4c5c6c7c8}, bytes));
+  EXPECT_EQ(hex(bytes),
+            "0201"
+            "00"
+            "09"
+            "0000"
+            "24"
+            "00"
+            "00000000"
+            "11000000"
+            "07000000"
+            "00000000"
+            "00000000"  // up to the counts
+            "0000"
+            "0000"
+            "0100"
+            "0200"
+            "6d"  // counts, message
+            "c8c7c6c5c4c3c2c1"
+            "a6a5a4a3a2a10000"
+            "03000000"
+            "b4b3b2b1"
+            "0000000000000000"
+            "04000000"
+            "00000000");
+  const auto view = ReadDataView::parse(bytes, 0);
+  ASSERT_TRUE(view) << view.error().text();
+  EXPECT_TRUE(view->hasPlaces());
+  EXPECT_EQ(view->slab(), 0xc1c2c3c4c5c6c7c8);
+  ASSERT_EQ(view->places(), 2U);
+  EXPECT_EQ(view->place(0), places[0]);
+  EXPECT_EQ(view->place(1), places[1]);
+  for (std::size_t length = 0; length < bytes.size(); ++length)
+    EXPECT_FALSE(ReadDataView::parse(Bytes(bytes).first(length), 0)) << length;
+  EXPECT_FALSE(ReadDataView::parse(bytes, 7)) << "with bulk beside them";
+}
+
+TEST(ReadData, whosePlacesCannotBeItsBytesIsRefusedByBothSides) {
+  const Place good{.offset = 4'096, .length = 7, .generation = 1};
+  const Place empty{.offset = 4'096, .length = 0, .generation = 1};
+  const Place nowhere{.offset = std::uint64_t{1} << 51, .length = 7, .generation = 1};
+  const std::vector<Place> cases[] = {
+      {}, {good, good}, {good, empty}, {nowhere}, std::vector<Place>(kMaxPlaces + 1, good)};
+  for (const std::vector<Place>& places : cases) {
+    std::uint32_t length = places.size() <= 2 ? 7 : static_cast<std::uint32_t>(7 * places.size());
+    std::vector<std::byte> bytes;
+    EXPECT_FALSE(
+        encodeReadData(placed(length), {.checksums = {}, .peers = {}, .message = {}, .places = places}, bytes));
+    ASSERT_TRUE(encodeReadData(placed(7), {.checksums = {}, .peers = {}, .message = {}, .places = {&good, 1}}, bytes));
+    bytes.resize(44);
+    storeLe<std::uint32_t>(bytes.data() + 16, length);
+    storeLe<std::uint16_t>(bytes.data() + 34, static_cast<std::uint16_t>(places.size()));
+    for (const Place& place : places) {
+      std::byte entry[16];
+      storeLe<std::uint64_t>(entry, place.offset);
+      storeLe<std::uint32_t>(entry + 8, place.length);
+      storeLe<std::uint32_t>(entry + 12, place.generation);
+      bytes.insert(bytes.end(), std::begin(entry), std::end(entry));
+    }
+    EXPECT_FALSE(ReadDataView::parse(bytes, 0)) << places.size();
+  }
+  std::vector<std::byte> bytes;
+  ReadData unsaid = placed(7);
+  unsaid.flags = kLastOfItem;
+  EXPECT_FALSE(encodeReadData(unsaid, {.checksums = {}, .peers = {}, .message = {}, .places = {&good, 1}}, bytes));
 }
 
 }  // namespace
