@@ -2,6 +2,7 @@
 #include "io/connection.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
@@ -77,6 +78,8 @@ Status Connection::start(State state) {
   if (!watched) return watched;
   state_ = state;
   connecting_side_ = state == State::Connecting;
+  static std::atomic<std::uint64_t> sessions = 0;
+  if (!connecting_side_) remote_.session = ++sessions;
   if (options_.metrics != nullptr) options_.metrics->open.add(1);
   armTimer();
   return {};

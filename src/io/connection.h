@@ -84,6 +84,7 @@ struct RemoteInfo {
   std::uint64_t map_version = 0;
   std::uint8_t version = 0;  // agreed
   PeerIdentity identity;
+  std::uint64_t session = 0;  // of an accepted connection: a number that no other of this process has
 
   // Whether it chose whom it asks by the map, and can be told to ask another. Others are answered, whatever it takes.
   bool asksOwners() const { return peer || direct; }
@@ -196,6 +197,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void wantWritable();  // as if send() had answered Busy
   std::size_t queuedBytes() const { return queued_bytes_; }
   const RemoteInfo& remote() const { return remote_; }
+  Result<Descriptor> peerProcess() const { return processOf(fd_.get()); }
 
   void pauseReading();  // also from inside a handler's call: frames that are already here wait as well
   void resumeReading();

@@ -91,6 +91,12 @@ Status Reply::sendDescriptor(wire::MessageType type, const google::protobuf::Mes
   return session->finish(slot_, type, message, std::move(descriptor));
 }
 
+Result<Descriptor> Reply::peerProcess() const {
+  const auto session = this->session();
+  if (!session) return clientLeft();
+  return session->peerProcess();
+}
+
 Status Reply::fail(const Error& error) {
   return send(wire::MessageType::Failure, wire::toMessage(error));
 }
@@ -171,7 +177,7 @@ Status ServerSession::data(std::uint32_t slot, const wire::ReadData& data, const
                            std::span<const Bytes> bulk, std::shared_ptr<const void> keep) {
   std::size_t bytes = 0;
   for (const Bytes piece : bulk) bytes += piece.size();
-  if (bytes != data.length)
+  if (bytes != ((data.flags & wire::kPlaces) != 0 ? 0 : data.length))
     return fail(Code::Internal, fmt::format("a ReadData of {} bytes with {} of bulk", data.length, bytes));
   TRY(wire::encodeReadData(data, lists, scratch_));
   TRY(connection_->send(answerTo(slots_[slot].request_id, wire::MessageType::ReadData), scratch_, bulk,
@@ -294,7 +300,9 @@ void ServerSession::closed(const Error& why) {
   const auto self = shared_from_this();
   log::debug("server", "connection over: {}", why.text());
   leave();
-  if (server_ != nullptr) server_->gone(this);
+  if (server_ == nullptr) return;
+  server_->handler_.left(connection_->remote());
+  server_->gone(this);
 }
 
 // ---- Server

@@ -76,6 +76,8 @@ class Reply {
   // Busy: not sent, the connection's queue is full: try again when whenWritable's task runs.
   Status data(const wire::ReadData& data, const wire::ReadDataLists& lists, std::span<const Bytes> bulk = {},
               std::shared_ptr<const void> keep = {});
+  // See processOf(); Cancelled if the client has left.
+  Result<Descriptor> peerProcess() const;
   // Runs once, in the loop, never inside the call; replaces an earlier one. Not at all if the client leaves first.
   void whenWritable(Task task);
   // Runs once if the client cancels or leaves before the request has ended; replaces an earlier one. Inside the task,
@@ -103,6 +105,8 @@ class RequestHandler {
   virtual void read(const Request& request, const wire::ReadView& read, Reply reply) = 0;
   // A frame from a sender that knows a newer map than `map_version` in ServerOptions says.
   virtual void newerMap(const RemoteInfo&, std::uint64_t /*version*/) {}
+  // A connection is over, and its open requests have heard it. Not told when the server itself goes.
+  virtual void left(const RemoteInfo&) {}
 };
 
 struct ServerOptions {

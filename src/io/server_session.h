@@ -21,6 +21,7 @@ class ServerSession : public ConnectionHandler, public std::enable_shared_from_t
                 Descriptor descriptor = {});
   Status finishWithBulk(std::uint32_t slot, wire::MessageType type, const google::protobuf::MessageLite& message,
                         std::span<const Bytes> bulk, std::shared_ptr<const void> keep);
+  Result<Descriptor> peerProcess() const { return connection_->peerProcess(); }
   bool takesDescriptors() const { return connection_->remote().identity.is_unix; }
   Status data(std::uint32_t slot, const wire::ReadData& data, const wire::ReadDataLists& lists,
               std::span<const Bytes> bulk, std::shared_ptr<const void> keep);

@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -198,6 +199,20 @@ PeerIdentity identify(int fd) {
     who.pid = credentials.pid;
   }
   return who;
+}
+
+Result<Descriptor> processOf(int fd) {
+#ifndef SO_PEERPIDFD
+  constexpr int SO_PEERPIDFD = 77;  // Linux 6.5
+#endif
+  int process = -1;
+  socklen_t length = sizeof process;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &length) == 0 && process >= 0) return Descriptor(process);
+  const PeerIdentity who = identify(fd);
+  if (!who.is_unix || who.pid <= 0) return fail(Code::Unsupported, "the kernel doesn't say whose socket it is");
+  process = static_cast<int>(syscall(SYS_pidfd_open, who.pid, 0));
+  if (process < 0) return fail(Code::Unsupported, "the kernel doesn't tell when the client's process ends");
+  return Descriptor(process);
 }
 
 void resolve(Reactor& reactor, WorkerPool* pool, const Address& address,

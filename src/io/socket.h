@@ -45,6 +45,9 @@ struct PeerIdentity {
   std::string text() const;
 };
 PeerIdentity identify(int fd);
+// A pidfd of the process that connected a Unix socket: readable once that process has ended, whoever else has inherited
+// the socket. Unsupported: the kernel can't say, or the process isn't one that this one can see.
+Result<Descriptor> processOf(int fd);
 
 // Replaces a name by an IP address of it; numeric addresses come back as they are. `done` runs in the reactor's loop,
 // never inside the call. Without a pool, a name is InvalidArgument.

@@ -93,7 +93,8 @@ RequestId Channel::Impl::read(const ReadRequest& request, ReadObserver& observer
   }
   pending.items_left = pending.items.size();
   stats_.outstanding_bytes += pending.bytes_left;
-  return submit(pending, wire::encodeRead(request.objects, request.items, pending.body));
+  pending.takes_places = request.slab != 0;
+  return submit(pending, wire::encodeRead(request.objects, request.items, pending.body, request.slab));
 }
 
 RequestId Channel::Impl::submit(Pending& pending, const Status& encoded) {
@@ -255,6 +256,7 @@ void Channel::Impl::connectionOver(const Error& why) {
     not_before_ = now + Duration(half + random_.below(half + 1));
     backoff_ = std::min(backoff_ * 2, options_.max_backoff);
   }
+  if (state_ == State::Open && options_.on_lost) options_.on_lost();
   state_ = State::Idle;
   connection_.reset();
   receiving_ = 0;

@@ -67,6 +67,7 @@ struct ReadRequest {
   std::uint8_t mount_class = 0;
   std::uint32_t tenant = 0;
   std::uint64_t capability = 0;
+  std::uint32_t slab = 0;  // the reader has it, and takes places (wire/read.h)
 };
 
 struct ItemResult {
@@ -86,6 +87,8 @@ class ReadObserver {
   virtual void room(std::uint16_t item, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) = 0;
   // They are there and match their checksums (view.checksum(i), by piece).
   virtual void arrived(std::uint16_t item, const wire::ReadDataView& view) = 0;
+  // In place of room() and arrived(): where they are, in the slab that the request named.
+  virtual void placed(std::uint16_t /*item*/, const wire::ReadDataView& /*view*/) {}
   // No bytes, but the node says that they are on their way.
   virtual void filling(std::uint16_t /*item*/) {}
   // Once per item. Ok: all bytes that were asked for have arrived (none if kNoBytes). An item that came wrong is Error
@@ -106,6 +109,7 @@ struct ChannelOptions {
   std::uint64_t seed = 0;  // of the jitter; 0: from the system
   // A frame carried a map version; called for each that is newer than any before on this channel. May be empty.
   std::function<void(std::uint64_t)> on_map_version;
+  std::function<void()> on_lost;  // a connection that worked is over: its requests fail next. May be empty
 };
 
 struct ChannelStats {

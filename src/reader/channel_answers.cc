@@ -119,7 +119,7 @@ void Channel::Impl::takeBytes(Pending& pending, const wire::ReadDataView& view, 
   const wire::ReadData& data = view.head();
   Item& item = pending.items[data.item];
   if (item.finished) return;
-  if (!intact || !wanted(item, data)) {
+  if (!intact || !wanted(item, data) || (view.hasPlaces() && !pending.takes_places)) {
     item.corrupt = true;
     ++stats_.corrupt;
     return;
@@ -128,6 +128,7 @@ void Channel::Impl::takeBytes(Pending& pending, const wire::ReadDataView& view, 
   item.from_origin |= (data.flags & wire::kFromOrigin) != 0;
   pending.bytes_left -= data.length;
   stats_.outstanding_bytes -= data.length;
+  if (view.hasPlaces()) return pending.observer->placed(data.item, view);
   stats_.bytes_in += data.length;
   pending.observer->arrived(data.item, view);
 }

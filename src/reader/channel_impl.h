@@ -58,6 +58,7 @@ class Channel::Impl : public io::ConnectionHandler, public std::enable_shared_fr
     std::vector<Item> items;
     std::size_t items_left = 0;
     std::uint64_t bytes_left = 0;
+    bool takes_places = false;  // of a read
     wire::FrameHeader header;
     std::vector<std::byte> body;
   };
