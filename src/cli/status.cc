@@ -150,12 +150,26 @@ std::string transports(const NodeStatus& node) {
   return lines;
 }
 
+// Who has bytes of the node's memory in view: those that it can't give to others.
+std::string pinning(const NodeStatus& node) {
+  std::string lines;
+  if (node.pinned_bytes() != 0)
+    lines += fmt::format("{}: clients hold {} of {} that they may hold in view\n", node.name(),
+                         humanSize(node.pinned_bytes()), humanSize(node.pinned_cap()));
+  for (const auto& client : node.pinning())
+    lines += fmt::format("{}: process {} ({}{}) has {} in {} views, the oldest for {} s\n", node.name(), client.pid(),
+                         printable(client.name()), client.connected() ? "" : ", not connected",
+                         humanSize(client.bytes()), client.pins(), client.oldest_ms() / 1'000);
+  return lines;
+}
+
 void notes(Terminal& terminal, const StatusReply& reply) {
   std::string lines = manifests(reply);
   for (const NodeStatus& node : reply.nodes()) {
     for (const std::string& note : node.notes()) lines += fmt::format("{}: {}\n", node.name(), printable(note));
     lines += wholeObjects(node);
     lines += transports(node);
+    lines += pinning(node);
     if (node.bad_frames() != 0) {
       lines += fmt::format("{}: {} malformed frames: something else than Forebay speaks to it\n", node.name(),
                            humanCount(node.bad_frames()));

@@ -44,6 +44,17 @@ void nodeJson(JsonWriter& json, const wire::pb::NodeStatus& node) {
   json.field("arena_used", node.arena_used()).field("evicted_bytes", node.evicted_bytes());
   json.field("connections", node.connections()).field("bad_frames", node.bad_frames()).key("notes").beginArray();
   for (const std::string& note : node.notes()) json.value(note);
+  json.endArray().field("pinned_bytes", node.pinned_bytes()).field("pinned_cap", node.pinned_cap());
+  json.key("pinning").beginArray();
+  for (const auto& client : node.pinning())
+    json.beginObject()
+        .field("pid", client.pid())
+        .field("name", client.name())
+        .field("bytes", client.bytes())
+        .field("views", client.pins())
+        .field("oldest_ms", client.oldest_ms())
+        .field("connected", client.connected())
+        .endObject();
   json.endArray().key("mounts").beginArray();
   for (const wire::pb::MountStatus& mount : node.mounts()) mountJson(json, mount);
   json.endArray().endObject();

@@ -85,6 +85,7 @@ class Loader {
     node.slow_read = section.duration("slow_read");
     node.peer_silence = section.duration("peer_silence");
     node.max_exported_percent = number(section, "max_exported");
+    node.max_pinned_percent = number(section, "max_pinned");
   }
 
   static std::uint32_t number(const Section& section, std::string_view key) {

@@ -83,6 +83,7 @@ struct NodeConfig {
   Duration slow_read{0};  // longer ones are logged; 0: none
   Duration peer_silence = 2s;
   std::uint32_t max_exported_percent = 50;  // of the arena, as files that others have
+  std::uint32_t max_pinned_percent = 25;    // of the arena, in view of clients
 
   std::string cell;
   std::uint64_t map_version = 1;

@@ -69,6 +69,15 @@ std::vector<Key> nodeLimits() {
        .unit = "percent",
        .least = 0,
        .most = 90},
+      {.name = "max_pinned",
+       .type = Type::Integer,
+       .initial = "25",
+       .effect = "The most of the cached bytes that programs of this machine may have in view (the library's views of "
+                 "small objects and of parts), which can't leave meanwhile; beyond it they get copies. 0: none, and "
+                 "programs don't read this node's memory in place.",
+       .unit = "percent",
+       .least = 0,
+       .most = 50},
   };
 }
 

@@ -67,6 +67,7 @@ TEST(NodeConfig, anEmptyFileIsANodeOnLoopbackThatIsAlone) {
   EXPECT_GT(node.memory_bytes, 64 * kMiB);
   EXPECT_EQ(node.max_fills, 256U);
   EXPECT_EQ(node.max_exported_percent, 50U);
+  EXPECT_EQ(node.max_pinned_percent, 25U);
   EXPECT_EQ(node.log_level, log::Level::Info);
   EXPECT_THAT(node.members, IsEmpty());
   EXPECT_THAT(loaded->warnings, IsEmpty());

@@ -172,6 +172,7 @@ Status Node::Impl::start() {
   options.capacity_bytes = budget.arena;
   options.eviction.capacity_bytes = budget.arena;
   options.max_exported_percent = config_.max_exported_percent;
+  options.max_pinned_percent = config_.max_pinned_percent;
   auto directory = io::makePrivileged({.helper = config_.helper})->memoryDirectory(budget.arena);
   if (directory)
     options.directory = std::move(*directory);
@@ -514,6 +515,9 @@ wire::pb::NodeStatus Node::Impl::status() const {
   s.set_slots(cell_->map().primarySlots(self_));
   s.set_connections(server_->connections());
   s.set_bad_frames(server_metrics_->bad_frames.value());
+  s.set_pinned_bytes(arena.client_pinned_bytes);
+  s.set_pinned_cap(arena_->slabId() == 0 ? 0 : arena.capacity / 100 * config_.max_pinned_percent);
+  requests_->pins().report(s);
   if (!arena_->note().empty()) s.add_notes(arena_->note());
   if (!cell_->map().domainsSuffice() && cell_->map().members().size() > 1)
     s.add_notes("fewer fault domains than owners: some slots' alternates share a domain with their primary");

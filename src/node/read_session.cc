@@ -11,6 +11,8 @@ namespace {
 constexpr std::uint32_t kFrameBytes = kMiB;  // of bulk: long enough to be cheap, short enough for others to get between
 constexpr std::size_t kFramePieces = 64;     // of memory: 4 MiB in granules
 constexpr int kMaxRefetches = 8;
+// Of an item: below it, to copy the bytes twice more costs less than the reader's system call for its own copy.
+constexpr std::uint32_t kLeastInPlace = 16 * kKiB;
 
 std::uint32_t microseconds(Duration d) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(toUs(d), 0, 0xffffffff));
@@ -80,6 +82,7 @@ class ReadSession::Item : public Waiter {
         end_(item.range.offset + item.range.length),
         ready_(at_),
         no_bytes_((item.flags & wire::kNoBytes) != 0),
+        pin_(session.takes_places_ ? item.pin : 0),
         tells_(tells),
         want_(want) {}
   // An item that can't be served at all.
@@ -103,12 +106,15 @@ class ReadSession::Item : public Waiter {
   }
 
   bool ended() const { return ended_; }
-  bool sendable() const { return !ended_ && (refusal_ || say_filling_ || (no_bytes_ ? ready_ == end_ : ready_ > at_)); }
+  bool sendable() const {
+    return !ended_ && (refusal_ || say_filling_ || (no_bytes_ || pin_ != 0 ? ready_ == end_ : ready_ > at_));
+  }
 
   // Sends one frame. Busy: the socket is full.
   Status send(io::Reply& reply) {
     if (refusal_) return sendRefusal(reply);
     if (no_bytes_ && ready_ == end_) return sendWarmed(reply);
+    if (pin_ != 0 && ready_ == end_) return sendPinned(reply);
     if (!no_bytes_ && ready_ > at_) return sendBytes(reply);
     return sendFilling(reply);
   }
@@ -173,6 +179,11 @@ class ReadSession::Item : public Waiter {
     const std::uint32_t length = std::min({ready_ - at_, kFrameBytes - at_ % core::kGranule, kFrameBytes});
     auto view = lookAt(at_, length);
     if (!view) return refetch();
+    if (session_.takes_places_ && end_ - first_ >= kLeastInPlace) {
+      wire::Place places[wire::kMaxPlaces];
+      if (const std::size_t count = placesOf(*view, places); count != 0)
+        return sendPlaces(reply, std::span(places, count), length, 0);
+    }
     const auto pieces = view->pieces();
     Bytes bulk[kFramePieces];
     std::size_t count = 0;
@@ -192,6 +203,56 @@ class ReadSession::Item : public Waiter {
     mount_->metrics->bytes_served.add(sending);
     if (last) end(reply);
     return {};
+  }
+
+  // Of bytes that start at at_; 0: not all of them are in the slabs.
+  std::size_t placesOf(const store::View& view, std::span<wire::Place> to) const {
+    std::size_t count = 0;
+    std::uint32_t at = at_;
+    for (const store::Piece& piece : view.pieces()) {
+      // Extents that lie side by side make one piece, and may go one by one; a run is never in two.
+      for (std::size_t done = 0; done < piece.bytes.size(); ++count) {
+        const auto take = std::min<std::size_t>(piece.bytes.size() - done, core::kRun - at % core::kRun);
+        const auto place = session_.deps_.arena.placeOf(
+            {.bytes = piece.bytes.subspan(done, take), .fd = piece.fd, .file_offset = piece.file_offset + done});
+        if (!place || count == to.size()) return 0;
+        to[count] = {place->offset, static_cast<std::uint32_t>(take), place->generation};
+        done += take;
+        at += static_cast<std::uint32_t>(take);
+      }
+    }
+    return count;
+  }
+
+  Status sendPlaces(io::Reply& reply, std::span<const wire::Place> places, std::uint32_t length, std::uint8_t flags) {
+    const bool last = at_ + length == end_;
+    wire::ReadData data = head(reply, last || !filled_ ? wire::ReadOutcome::Ok : wire::ReadOutcome::Filling, last);
+    data.length = length;
+    data.flags |= wire::kPlaces | flags;
+    TRY(reply.data(
+        data, {.checksums = {}, .peers = {}, .message = {}, .places = places, .slab = session_.deps_.arena.slabId()}));
+    at_ += length;
+    mount_->metrics->bytes_served.add(length);
+    if (last) end(reply);
+    return {};
+  }
+
+  // All of it, to stay; as if no pin were wanted where it isn't in one place, or beyond a bound.
+  Status sendPinned(io::Reply& reply) {
+    const std::uint32_t length = end_ - at_;
+    auto view = lookAt(at_, length);
+    if (!view) return refetch();
+    const std::uint64_t pin = std::exchange(pin_, 0);
+    if (view->pieces().size() != 1 || length > wire::kMaxBulk) return sendBytes(reply);
+    const auto place = session_.deps_.arena.placeOf(view->pieces()[0]);
+    Pins& pins = *session_.deps_.pins;
+    if (!place || !pins.pin(session_.who_, pin, std::move(*view), reply)) return sendBytes(reply);
+    const wire::Place all{.offset = place->offset, .length = length, .generation = place->generation};
+    Status sent = sendPlaces(reply, {&all, 1}, length, wire::kPinned);
+    if (sent) return sent;
+    pins.unpin(session_.who_, {&pin, 1});
+    pin_ = pin;  // the socket is full: again, when it isn't
+    return sent;
   }
 
   // What was ready has left the arena before the socket took it: memory is short.
@@ -263,7 +324,8 @@ class ReadSession::Item : public Waiter {
   std::uint32_t end_ = 0;
   std::uint32_t ready_ = 0;  // in the arena, as far as we know
   bool no_bytes_ = false;
-  bool tells_ = false;  // its reader asks another node when it hears nothing: it must hear that we are alive
+  std::uint64_t pin_ = 0;  // wanted, and not yet tried
+  bool tells_ = false;     // its reader asks another node when it hears nothing: it must hear that we are alive
   bool filled_ = false;
   bool ended_ = false;
   bool say_filling_ = false;
@@ -293,6 +355,9 @@ void ReadSession::start(const io::Request& request, const wire::ReadView& read) 
   const bool from_peer = request.from.peer, asks_owners = request.from.asksOwners();
   Prefetcher* const prefetcher = asks_owners ? nullptr : deps_.prefetcher;
   open_ = read.items();
+  takes_places_ = deps_.pins != nullptr && read.slab() != 0 && deps_.pins->mayMap(request.from) &&
+                  read.slab() == static_cast<std::uint32_t>(deps_.arena.slabId());
+  if (takes_places_) who_ = Pins::Who::of(request.from);
   for (std::size_t i = 0; i < read.items(); ++i) {
     const wire::ReadItem item = read.item(i);
     const auto index = static_cast<std::uint16_t>(i);

@@ -7,6 +7,9 @@
 // socket without a copy: a frame pins what it sends. When the connection's queue is full it waits; meanwhile bytes may
 // leave the arena again and are fetched again, at most `kMaxRefetches` times for an item.
 //
+// A client that has the slabs as a file is told where the bytes are, in place of being sent them, where they are in
+// slabs and many enough (wire/read.h, "Places"); what it wants pinned is held for it (node/pins.h).
+//
 // Threading: the node's loop.
 #pragma once
 
@@ -18,6 +21,7 @@
 #include "node/checked_plans.h"
 #include "node/chunks.h"
 #include "node/mounts.h"
+#include "node/pins.h"
 #include "node/prefetch.h"
 #include "node/slow_reads.h"
 #include "store/arena.h"
@@ -32,6 +36,7 @@ struct ReadDeps {
   CheckedPlans& plans;
   Prefetcher* prefetcher;     // for clients of this machine; may be null
   SlowReads* slow = nullptr;  // may be null
+  Pins* pins = nullptr;       // null: nobody reads the arena in place
 };
 
 class ReadSession : public std::enable_shared_from_this<ReadSession> {
@@ -52,6 +57,8 @@ class ReadSession : public std::enable_shared_from_this<ReadSession> {
   std::vector<std::unique_ptr<Item>> items_;
   std::size_t open_ = 0;
   std::size_t next_ = 0;  // items take turns
+  bool takes_places_ = false;
+  Pins::Who who_;  // if it takes places
   bool waiting_for_socket_ = false;
   std::shared_ptr<ReadSession> self_;  // until release()
 };

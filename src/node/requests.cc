@@ -105,6 +105,7 @@ Requests::Requests(Deps deps)
                       .refreshed = deps_.refreshed}),
       loads_({deps_.reactor, deps_.self, deps_.cell, deps_.arena, deps_.chunks}),
       completions_({deps_.reactor, deps_.self, deps_.cell, deps_.arena, deps_.chunks}),
+      pins_(deps_.reactor, deps_.arena),
       load_requests_({deps_.self, deps_.cell, deps_.channels, deps_.mounts, plans_, loads_}) {}
 Requests::~Requests() = default;
 
@@ -145,6 +146,10 @@ Status Requests::handle(const io::Request& request, Bytes body, io::Reply& reply
       return cache_control_.evict(request, body, reply);
     case wire::MessageType::LoadRequest:
       return load_requests_.serve(request, body, reply);
+    case wire::MessageType::SlabRequest:
+      return slab(request, reply);
+    case wire::MessageType::UnpinRequest:
+      return unpin(request, body, reply);
     case wire::MessageType::RegionRequest:
       return region(request, body, reply);
     case wire::MessageType::MapRequest: {
@@ -210,12 +215,30 @@ Status Requests::answerRegion(const core::Plan& plan, io::Reply& reply) {
   return {};
 }
 
+Status Requests::slab(const io::Request& request, io::Reply& reply) {
+  auto given = TRY(deps_.arena.exportSlab());
+  if (!pins_.mayMap(request.from))
+    return fail(Code::Unsupported, "slabs go to programs of this machine and of the node's user, over its Unix socket");
+  wire::pb::SlabReply answer;
+  answer.set_id(given.id);
+  answer.set_page_bytes(given.page_bytes);
+  return reply.sendDescriptor(wire::MessageType::SlabReply, answer, std::move(given.file));
+}
+
+Status Requests::unpin(const io::Request& request, Bytes body, io::Reply& reply) {
+  const auto message = TRY(wire::parse<wire::pb::UnpinRequest>(body));
+  pins_.unpin(Pins::Who::of(request.from),
+              std::span(message.pins().data(), static_cast<std::size_t>(message.pins_size())));
+  return reply.send(wire::MessageType::UnpinReply, wire::pb::UnpinReply());
+}
+
 void Requests::read(const io::Request& request, const wire::ReadView& read, io::Reply reply) {
   if (deps_.overloaded()) {
     (void)reply.fail(tooMany());
     return;
   }
-  const ReadDeps deps{deps_.reactor, deps_.mounts, deps_.arena, deps_.chunks, plans_, &prefetcher_, &slow_reads_};
+  const ReadDeps deps{deps_.reactor, deps_.mounts, deps_.arena,  deps_.chunks,
+                      plans_,        &prefetcher_, &slow_reads_, &pins_};
   ReadSession::serve(deps, request, read, std::move(reply));
 }
 

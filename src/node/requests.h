@@ -16,6 +16,7 @@
 #include "node/loads.h"
 #include "node/mounts.h"
 #include "node/names.h"
+#include "node/pins.h"
 #include "node/prefetch.h"
 #include "node/read_session.h"
 #include "node/slow_reads.h"
@@ -49,6 +50,8 @@ class Requests : public io::RequestHandler {
   void request(const io::Request& request, Bytes body, io::Reply reply) override;
   void read(const io::Request& request, const wire::ReadView& read, io::Reply reply) override;
   void newerMap(const io::RemoteInfo& from, std::uint64_t version) override;
+  void left(const io::RemoteInfo& from) override { pins_.left(from); }
+  const Pins& pins() const { return pins_; }
 
  private:
   struct Resolving;
@@ -69,6 +72,8 @@ class Requests : public io::RequestHandler {
   void noteReads(Mount& mount, const wire::pb::RegionRequest& message) const;
   void noteReport(const wire::pb::MountReport& report) const;
   Status answerRegion(const core::Plan& plan, io::Reply& reply);
+  Status slab(const io::Request& request, io::Reply& reply);
+  Status unpin(const io::Request& request, Bytes body, io::Reply& reply);
   Result<Mount*> mountOf(const std::string& name);
 
   Deps deps_;
@@ -78,6 +83,7 @@ class Requests : public io::RequestHandler {
   CacheControl cache_control_;
   Loads loads_;
   Completions completions_;
+  Pins pins_;
   LoadRequests load_requests_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
