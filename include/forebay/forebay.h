@@ -34,7 +34,9 @@
  *
  * SHARED MEMORY. A client of this machine's node maps objects of 2 MiB and more which the node has whole, in the
  * background once they are read; reads then copy from the node's memory, without asking it. What isn't read for 10 s is
- * unmapped.
+ * unmapped. Of everything else the node says where it is in its memory, and reads copy it from there;
+ * forebay_view_bytes gives it without a copy. It takes a node of the same user, or a client that is root, and a node
+ * with a tmpfs of its own (`forebay status` says so); otherwise bytes come over the socket.
  *
  * VERSIONS. A struct starts with its size; set it to sizeof. What a caller compiled earlier doesn't know isn't touched,
  * and what it leaves zero has its default. Later versions add at the end only.
@@ -213,6 +215,22 @@ typedef struct forebay_mapping forebay_mapping;
 FOREBAY_API forebay_code forebay_map(forebay_object* object, forebay_mapping** mapping, const void** base,
                                      forebay_call* call, forebay_error* error);
 FOREBAY_API void forebay_unmap(forebay_mapping* mapping);
+
+/* `length` bytes at `offset` of an object in view, fewer at its end only: `base` to `base` + `got`, for reading. They
+ * stay what they are until forebay_view_release, whatever becomes of object and node. Without a copy where this
+ * machine's node has them in one piece of its memory (best: ranges inside one chunk, forebay_attributes.chunk_bytes)
+ * and has no more than its share of that in view already (node.max_pinned); otherwise they are copied into this
+ * process's memory, as forebay_read does. The call and its errors are forebay_read's. */
+typedef struct forebay_view forebay_view;
+FOREBAY_API forebay_code forebay_view_bytes(forebay_object* object, uint64_t offset, uint64_t length,
+                                            forebay_view** view, const void** base, uint64_t* got, forebay_call* call,
+                                            forebay_error* error);
+/* 1: the bytes are the node's, which has less memory for others until they are released. 0: a copy. */
+FOREBAY_API int forebay_view_pinned(const forebay_view* view);
+/* From any thread, also in a callback; never waits. Release views before forebay_disconnect: they stay good after it,
+ * but the node hears of no later release, and holds the bytes until this process ends. A forked child may not use its
+ * parent's views; releasing one there forgets the handle. */
+FOREBAY_API void forebay_view_release(forebay_view* view);
 
 typedef struct forebay_piece {
   void* base;

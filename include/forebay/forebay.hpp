@@ -1,4 +1,4 @@
-// Forebay's client library in C++17: classes over forebay.h, in this header alone. Link libforebay.
+// Forebay's client library in C++17: classes over forebay.h, in headers alone. Link libforebay.
 //
 //   forebay::Result<forebay::Client> client = forebay::Client::connect();
 //   if (!client) return complain(client.error().message);
@@ -30,109 +30,19 @@
 #include <cstdint>
 #include <deque>
 #include <forebay/forebay.h>
+#include <forebay/result.hpp>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
-#if defined(__cpp_exceptions)
-#include <stdexcept>
-#endif
-#include <poll.h>
 
 namespace forebay {
-inline namespace cxx0 {  // Names of its own for the linker: a program may hold objects of several versions of this.
-
-// ---- outcomes ----
-
-enum class Code : int {
-  Ok = FOREBAY_OK,
-  InvalidArgument = FOREBAY_INVALID_ARGUMENT,
-  NotFound = FOREBAY_NOT_FOUND,
-  PermissionDenied = FOREBAY_PERMISSION_DENIED,
-  Unauthenticated = FOREBAY_UNAUTHENTICATED,
-  Unavailable = FOREBAY_UNAVAILABLE,
-  DeadlineExceeded = FOREBAY_DEADLINE_EXCEEDED,
-  Busy = FOREBAY_BUSY,
-  Gone = FOREBAY_GONE,
-  Corrupt = FOREBAY_CORRUPT,
-  Unsupported = FOREBAY_UNSUPPORTED,
-  Cancelled = FOREBAY_CANCELLED,
-  IoError = FOREBAY_IO_ERROR,
-  Internal = FOREBAY_INTERNAL,
-  ReadOnly = FOREBAY_READ_ONLY
-};
-inline const char* codeName(Code code) {
-  return forebay_code_name(static_cast<forebay_code>(code));
-}
-
-struct Error {
-  Code code = Code::Internal;
-  std::string message;                       // what failed, on what, why, what to do
-  std::chrono::milliseconds retry_after{0};  // Unavailable, Busy: not before
-
-  bool retryable() const { return code == Code::Unavailable || code == Code::Busy; }
-};
-
-#if defined(__cpp_exceptions)
-// What value() throws.
-class Failure : public std::runtime_error {
- public:
-  explicit Failure(Error error)
-      : std::runtime_error(std::string(codeName(error.code)) + ": " + error.message), error_(std::move(error)) {}
-  const Error& error() const { return error_; }
-
- private:
-  Error error_;
-};
-#endif
-
-// A value or an Error. To look at the one that isn't there is undefined, as with a pointer.
-template <class T>
-class [[nodiscard]] Result {
- public:
-  Result(T value) : held_(std::in_place_index<0>, std::move(value)) {}
-  Result(Error error) : held_(std::in_place_index<1>, std::move(error)) {}
-
-  explicit operator bool() const { return held_.index() == 0; }
-  T& operator*() & { return *std::get_if<0>(&held_); }
-  const T& operator*() const& { return *std::get_if<0>(&held_); }
-  T&& operator*() && { return std::move(*std::get_if<0>(&held_)); }
-  T* operator->() { return std::get_if<0>(&held_); }
-  const T* operator->() const { return std::get_if<0>(&held_); }
-  const Error& error() const { return *std::get_if<1>(&held_); }
-#if defined(__cpp_exceptions)
-  T value() && {
-    if (!*this) throw Failure(error());
-    return std::move(**this);
-  }
-#endif
-
- private:
-  std::variant<T, Error> held_;
-};
-
-template <>
-class [[nodiscard]] Result<void> {
- public:
-  Result() = default;
-  Result(Error error) : error_(std::move(error)) {}
-
-  explicit operator bool() const { return !error_; }
-  const Error& error() const { return *error_; }
-#if defined(__cpp_exceptions)
-  void value() && {
-    if (error_) throw Failure(*error_);
-  }
-#endif
-
- private:
-  std::optional<Error> error_;
-};
+inline namespace cxx0 {  // result.hpp
 
 using CallId = std::uint64_t;
 
@@ -151,6 +61,9 @@ struct CloseObject {
 };
 struct Unmap {
   void operator()(forebay_mapping* mapping) const { forebay_unmap(mapping); }
+};
+struct ReleaseView {
+  void operator()(forebay_view* view) const { forebay_view_release(view); }
 };
 struct FreePage {
   void operator()(forebay_page* page) const { forebay_page_free(page); }
@@ -405,6 +318,25 @@ class Mapping {
   std::uint64_t bytes_;
 };
 
+// Bytes of an object in view: in the memory of this machine's node where that can be (pinned), else a copy. They stay
+// what they are until this is destroyed, whatever becomes of the object and the node; a forked child may not use them.
+// Destroy it before the client: the node holds what goes later until this process ends.
+class View {
+ public:
+  View(forebay_view* view, const void* base, std::uint64_t bytes)
+      : handle_(view), base_(static_cast<const std::byte*>(base)), bytes_(bytes) {}
+  const std::byte* data() const { return base_; }
+  std::size_t size() const { return bytes_; }
+  const std::byte* begin() const { return base_; }
+  const std::byte* end() const { return base_ + bytes_; }
+  bool pinned() const { return forebay_view_pinned(handle_.get()) != 0; }
+
+ private:
+  std::unique_ptr<forebay_view, detail::ReleaseView> handle_;
+  const std::byte* base_;
+  std::uint64_t bytes_;
+};
+
 class Object {
  public:
   explicit Object(forebay_object* object) : handle_(object) {}
@@ -428,9 +360,36 @@ class Object {
   // NotFound: the node couldn't have all of it in one place in time; Busy: it has given away as much as it may;
   // Unsupported: there is no node of this machine, or the object is small (forebay_map).
   Result<Mapping> map(CallOptions options = {}) const { return detail::waitFor(Map{handle_.get()}, options); }
+  // `length` bytes at `offset`, fewer at the object's end only, without a copy where that can be (forebay_view_bytes).
+  Result<View> view(std::uint64_t offset, std::uint64_t length, CallOptions options = {}) const {
+    return detail::waitFor(InView{handle_.get(), offset, length}, options);
+  }
+  // Handler: void(Result<View>).
+  template <class Handler, detail::IfHandler<Handler, Result<View>> = 0>
+  Result<CallId> view(std::uint64_t offset, std::uint64_t length, Handler&& handler, CallOptions options = {}) const {
+    return detail::start(InView{handle_.get(), offset, length}, std::forward<Handler>(handler), options);
+  }
   forebay_object* handle() const { return handle_.get(); }
 
  private:
+  struct InView {
+    forebay_object* object;
+    std::uint64_t offset, length;
+    forebay_view* view = nullptr;
+    const void* base = nullptr;
+    std::uint64_t got = 0;
+    forebay_code ask(forebay_call* call, forebay_error* error) {
+      return forebay_view_bytes(object, offset, length, &view, &base, &got, call, error);
+    }
+    Result<View> result(const Result<void>& outcome) const {
+      if (!outcome) return outcome.error();
+      return View(view, base, got);
+    }
+    template <class Handler>
+    void tell(const Result<void>& outcome, Handler& handler) {
+      handler(result(outcome));
+    }
+  };
   struct Map {
     forebay_object* object;
     forebay_mapping* mapping = nullptr;

@@ -48,6 +48,13 @@ struct BatchItem {
   std::vector<MutableBytes> into;
 };
 
+// Bytes of one version of an object, which stay where and what they are for as long as `keep` lives.
+struct BytesView {
+  Bytes bytes;
+  bool pinned = false;  // in the node's memory, which has less for others meanwhile; false: a copy of this process's
+  std::shared_ptr<const void> keep;
+};
+
 class CellReader {
  public:
   using Answers = std::vector<Result<Attributes>>;  // by name, in order
@@ -67,6 +74,11 @@ class CellReader {
   // Many ranges at once, in as few requests as they fit in. `warm_only`: brings them into the cell, and no byte here.
   virtual void readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
                          std::move_only_function<void(BatchResults)> done, CallId call) = 0;
+
+  // Bytes [offset, offset + length), cut at the object's end, without a copy where that can be: in this machine's node,
+  // where they lie in one piece of what it holds, and it holds no more than node.max_pinned for its clients.
+  virtual void view(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
+                    Callback<BytesView> done, CallId call);
 
   // Reads now, in the calling thread, from what this process has mapped of this machine's node: the number of bytes,
   // as readBatch would give it. Nothing: it isn't mapped, ask readBatch.

@@ -7,6 +7,7 @@
 #include "client/answers.h"
 #include "client/node_batch.h"
 #include "client/node_connection.h"
+#include "client/node_view.h"
 #include "client/read_operation.h"
 #include "client/shared_memory.h"
 
@@ -66,9 +67,11 @@ Result<Where> whereOf(const wire::pb::WhereReply& reply) {
 
 }  // namespace
 
-NodeClient::NodeClient(std::unique_ptr<NodeConnection> connection)
-    : connection_(std::move(connection)), shared_(std::make_shared<SharedMemory>(*connection_)) {}
+NodeClient::NodeClient(std::unique_ptr<NodeConnection> connection) : connection_(std::move(connection)) {
+  shareMemory(true);
+}
 NodeClient::~NodeClient() {
+  if (shared_) shared_->slabs()->close();
   connection_->stop();
 }
 
@@ -151,7 +154,7 @@ void NodeClient::read(const core::Plan& plan, std::uint64_t offset, MutableBytes
   std::vector<Wanted> wanted;
   wanted.push_back(Wanted::of(plan, offset, into.size(), {into}));
   connection_->run(std::make_shared<ReadOperation>(*connection_, std::move(wanted),
-                                                   ReadOperation::Options{.deadline = deadline},
+                                                   ReadOperation::Options{.deadline = deadline, .slabs = slabs()},
                                                    oneResult<std::size_t>(std::move(done))));
 }
 
@@ -166,7 +169,7 @@ void NodeClient::warm(const core::Plan& plan, std::uint64_t offset, std::uint64_
 
 void NodeClient::readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
                            std::move_only_function<void(BatchResults)> done, CallId call) {
-  const ReadOperation::Options options{.warm_only = warm_only, .deadline = deadline, .call = call};
+  const ReadOperation::Options options{.warm_only = warm_only, .deadline = deadline, .call = call, .slabs = slabs()};
   const bool none = items.empty();
   auto batch = std::make_shared<NodeBatch>(*connection_, shared_, std::move(items), options, std::move(done));
   // In a callback its groups are open at once, for a cancel that is going on: the callers' callbacks come later anyhow.
@@ -181,6 +184,20 @@ std::optional<std::uint64_t> NodeClient::readMapped(const core::Plan& plan, std:
 
 void NodeClient::shareMemory(bool share) {
   shared_ = share ? std::make_shared<SharedMemory>(*connection_) : nullptr;
+  connection_->whenLost([slabs = slabs()] {
+    if (slabs) slabs->lost();
+  });
+}
+
+std::shared_ptr<SlabLink> NodeClient::slabs() const {
+  return shared_ ? shared_->slabs() : nullptr;
+}
+
+void NodeClient::view(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
+                      Callback<BytesView> done, CallId call) {
+  auto view = std::make_shared<NodeView>(*connection_, shared_, plan, offset, length,
+                                         NodeView::Options{.deadline = deadline, .call = call}, std::move(done));
+  connection_->post([view] { view->start(); });
 }
 
 OperationLoop& NodeClient::loop() {

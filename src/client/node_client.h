@@ -31,6 +31,7 @@ struct LoadTarget {
 
 class NodeConnection;
 class SharedMemory;
+class SlabLink;
 
 class NodeClient : public CellReader {
  public:
@@ -58,10 +59,13 @@ class NodeClient : public CellReader {
   void readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
                  std::move_only_function<void(BatchResults)> done, CallId call = 0) override;
 
+  void view(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
+            Callback<BytesView> done, CallId call = 0) override;
+
   std::optional<std::uint64_t> readMapped(const core::Plan& plan, std::uint64_t offset, std::uint64_t length,
                                           std::span<const MutableBytes> into) override;
-  // Whether readBatch asks for whole objects' memory in the background, and reads from it (client/shared_objects.h):
-  // before the first read. It does.
+  // Whether reads ask for the node's memory in the background, and read from it (client/shared_memory.h): before the
+  // first read. They do.
   void shareMemory(bool share);
 
   OperationLoop& loop() override;
@@ -90,6 +94,7 @@ class NodeClient : public CellReader {
 
  private:
   explicit NodeClient(std::unique_ptr<NodeConnection> connection);
+  std::shared_ptr<SlabLink> slabs() const;
   std::unique_ptr<NodeConnection> connection_;
   std::shared_ptr<SharedMemory> shared_;  // null: not wanted
 };

@@ -10,6 +10,9 @@ Status NodeConnection::start(const io::Address& node) {
     options.max_backoff = 500ms;
     options.tells_busy = true;
     options.resolver = &resolver();
+    options.on_lost = [this] {
+      if (lost_) lost_();
+    };
     channel_ = std::make_unique<reader::Channel>(reactor(), node, options);
     return {};
   });

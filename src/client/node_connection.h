@@ -15,12 +15,15 @@ class NodeConnection : public OperationLoop {
   explicit NodeConnection(std::string name) : name_(std::move(name)) {}
   Status start(const io::Address& node);
   reader::Channel& channel() { return *channel_; }
+  // In the loop, when a connection that worked is over. Before the first use.
+  void whenLost(std::function<void()> tell) { lost_ = std::move(tell); }
 
  private:
   void closeChannels() override { channel_->close(); }
   void freeChannels() override { channel_.reset(); }
 
   const std::string name_;
+  std::function<void()> lost_;
   std::unique_ptr<reader::Channel> channel_;
 };
 

@@ -12,7 +12,8 @@ constexpr std::size_t kHeadBytes = 64, kObjectBytes = 64, kItemBytes = 32;
 
 }  // namespace
 
-void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length, io::BulkTarget& target) {
+namespace {
+void forEachRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length, auto&& take) {
   for (const MutableBytes piece : pieces) {
     if (length == 0) return;
     if (offset >= piece.size()) {
@@ -20,10 +21,21 @@ void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::ui
       continue;
     }
     const std::uint64_t part = std::min(length, piece.size() - offset);
-    target.add(piece.subspan(offset, part));
+    take(piece.subspan(offset, part));
     length -= part;
     offset = 0;
   }
+}
+}  // namespace
+
+void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length, io::BulkTarget& target) {
+  forEachRoom(pieces, offset, length, [&](MutableBytes room) { target.add(room); });
+}
+
+std::vector<MutableBytes> roomOf(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length) {
+  std::vector<MutableBytes> rooms;
+  forEachRoom(pieces, offset, length, [&](MutableBytes room) { rooms.push_back(room); });
+  return rooms;
 }
 
 Wanted Wanted::of(core::Plan plan, std::uint64_t offset, std::uint64_t length, std::vector<MutableBytes> into) {
@@ -47,6 +59,11 @@ bool Part::room(const Wanted& of, std::uint32_t offset, std::uint32_t length, io
   return true;
 }
 
+std::vector<MutableBytes> Part::room(const Wanted& of, std::uint32_t offset, std::uint32_t length) const {
+  if (offset != range.offset || length > range.length) return {};
+  return roomOf(of.into, (std::uint64_t{range.chunk} << of.plan.chunk_bits) + offset - of.offset, length);
+}
+
 bool Part::arrived(std::uint32_t offset, std::uint32_t length) {
   if (offset != range.offset || length > range.length) return false;
   range.offset += length;
@@ -66,8 +83,8 @@ void cut(std::span<const Wanted> ranges, std::size_t index, std::vector<Part>& t
   }
 }
 
-bool RequestBuilder::add(std::size_t wanted, const core::Plan& plan, const core::ChunkRange& range,
-                         std::uint16_t flags) {
+bool RequestBuilder::add(std::size_t wanted, const core::Plan& plan, const core::ChunkRange& range, std::uint16_t flags,
+                         std::uint64_t pin) {
   const bool named = last_ == wanted;
   const std::size_t more = kItemBytes + (items_.empty() ? kHeadBytes : 0) +
                            (named ? 0 : kObjectBytes + plan.path.size() + plan.version.size());
@@ -80,6 +97,7 @@ bool RequestBuilder::add(std::size_t wanted, const core::Plan& plan, const core:
   item.object = static_cast<std::uint16_t>(objects_.size() - 1);
   item.flags = flags;
   item.range = range;
+  item.pin = pin;
   items_.push_back(item);
   return true;
 }

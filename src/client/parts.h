@@ -43,6 +43,9 @@ struct Wanted {
 // Gives `target` the part [offset, offset + length) of what `pieces` make together.
 void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length, io::BulkTarget& target);
 
+// The same part, as it is.
+std::vector<MutableBytes> roomOf(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length);
+
 // What is still missing of a range in one chunk.
 struct Part {
   std::size_t wanted = 0;  // whose
@@ -50,6 +53,7 @@ struct Part {
 
   // Room for bytes that are the part's next; false, and none, for others.
   bool room(const Wanted& of, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) const;
+  std::vector<MutableBytes> room(const Wanted& of, std::uint32_t offset, std::uint32_t length) const;
   // They are there. False: they had no room.
   bool arrived(std::uint32_t offset, std::uint32_t length);
 };
@@ -62,7 +66,8 @@ void cut(std::span<const Wanted> ranges, std::size_t index, std::vector<Part>& t
 class RequestBuilder {
  public:
   // False: it doesn't fit any more.
-  bool add(std::size_t wanted, const core::Plan& plan, const core::ChunkRange& range, std::uint16_t flags);
+  bool add(std::size_t wanted, const core::Plan& plan, const core::ChunkRange& range, std::uint16_t flags,
+           std::uint64_t pin = 0);
   std::span<const wire::ReadObject> objects() const { return objects_; }
   std::span<const wire::ReadItem> items() const { return items_; }
 

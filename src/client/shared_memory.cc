@@ -14,8 +14,8 @@ constexpr Duration kAnswer = 2s;  // the next read asks again
 class RegionQuestion : public NodeOperation {
  public:
   RegionQuestion(NodeConnection& connection, const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
-                 Callback<io::Descriptor> done)
-      : NodeOperation(connection, deadline, 0), bytes_(plan.size), done_(std::move(done)) {
+                 Callback<io::Descriptor> done, CallId call)
+      : NodeOperation(connection, deadline, call), bytes_(plan.size), done_(std::move(done)) {
     *message_.mutable_plan() = wire::toMessage(plan);
     message_.set_wait_us(static_cast<std::uint32_t>(std::clamp<std::int64_t>(toUs(wish.wait), 0, UINT32_MAX)));
     message_.set_reads(wish.reads);
@@ -47,8 +47,8 @@ class RegionQuestion : public NodeOperation {
 }  // namespace
 
 void askRegion(NodeConnection& connection, const core::Plan& plan, const RegionWish& wish, TimePoint deadline,
-               Callback<io::Descriptor> done) {
-  connection.run(std::make_shared<RegionQuestion>(connection, plan, wish, deadline, std::move(done)));
+               Callback<io::Descriptor> done, CallId call) {
+  connection.run(std::make_shared<RegionQuestion>(connection, plan, wish, deadline, std::move(done), call));
 }
 
 std::optional<std::uint64_t> SharedMemory::read(const core::Plan& plan, std::uint64_t offset, std::uint64_t length,
@@ -77,6 +77,21 @@ void SharedMemory::wasRead(const core::Plan& plan) {
               self->objects_.answered(io::Reactor::now(), plan, file);
               self->sweepLater();
             });
+}
+
+void SharedMemory::whole(const core::Plan& plan, CallId call,
+                         std::move_only_function<void(std::shared_ptr<const MappedObject>)> done) {
+  if (plan.size < SharedObjects::kLeast) return done(nullptr);
+  if (auto object = objects_.find(io::Reactor::now(), plan.key)) return done(std::move(object));
+  if (!objects_.wants(io::Reactor::now(), plan)) return done(nullptr);
+  askRegion(
+      connection_, plan, RegionWish{}, io::Reactor::now() + kAnswer,
+      [self = shared_from_this(), plan, done = std::move(done)](const Result<io::Descriptor>& file) mutable {
+        self->objects_.answered(io::Reactor::now(), plan, file);
+        self->sweepLater();
+        done(self->objects_.find(io::Reactor::now(), plan.key));
+      },
+      call);
 }
 
 void SharedMemory::sweepLater() {

@@ -70,6 +70,10 @@ struct forebay_object {
 struct forebay_mapping {
   std::shared_ptr<const forebay::client::MappedObject> object;
 };
+struct forebay_view {
+  forebay::client::BytesView view;
+  unsigned process = 0;  // processGeneration() when it was made
+};
 struct forebay_page {
   forebay::client::DirectoryPage page;
   std::string cursor;  // the page's, as text: the node's word is any bytes

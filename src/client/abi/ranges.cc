@@ -245,3 +245,33 @@ forebay_code forebay_map(forebay_object* object, forebay_mapping** mapping, cons
 void forebay_unmap(forebay_mapping* mapping) {
   delete mapping;
 }
+
+forebay_code forebay_view_bytes(forebay_object* object, std::uint64_t offset, std::uint64_t length, forebay_view** view,
+                                const void** base, std::uint64_t* got, forebay_call* call, forebay_error* error) {
+  using namespace forebay;  // NOLINT(google-build-using-namespace)
+  if (view == nullptr || base == nullptr || got == nullptr)
+    return abi::fill(error,
+                     {Code::InvalidArgument, "a view needs a place for its handle, its address and its size", 0});
+  return abi::run(object->session, call, error,
+                  [plan = object->plan, offset, length, view, base, got](const abi::Asked& asked, abi::Done done) {
+                    asked.cell.view(
+                        plan, offset, length, asked.deadline,
+                        [view, base, got, done = std::move(done)](Result<client::BytesView> shown) mutable {
+                          if (!shown) return done(fail(shown.error()));
+                          *base = shown->bytes.data();
+                          *got = shown->bytes.size();
+                          *view = new forebay_view{std::move(*shown), abi::processGeneration()};
+                          done({});
+                        },
+                        asked.id);
+                  });
+}
+
+int forebay_view_pinned(const forebay_view* view) {
+  return view != nullptr && view->view.pinned ? 1 : 0;
+}
+
+void forebay_view_release(forebay_view* view) {
+  // A child would speak for its parent, over its connection.
+  if (view != nullptr && view->process == forebay::abi::processGeneration()) delete view;
+}
