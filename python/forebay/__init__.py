@@ -22,7 +22,7 @@ from ._errors import (
     PermissionDeniedError,
     UnavailableError,
 )
-from ._file import File
+from ._file import File, View
 from ._native import version as _version
 from ._types import Entry, Stat
 
@@ -42,5 +42,6 @@ __all__ = [
     "Prefetch",
     "Stat",
     "UnavailableError",
+    "View",
     "connect",
 ]

@@ -10,6 +10,41 @@ from . import _native
 from ._types import Stat, WritableBuffer
 
 
+class View:
+    """Bytes of an object in view, made by `File.view`: read-only, and what they are for as long as they are used.
+
+    A context manager that gives a memoryview. At its end the bytes are given back, unless something that was made of
+    them (numpy.frombuffer, torch.frombuffer, a slice) still lives: then when that is gone. A forked child may not use
+    them.
+    """
+
+    def __init__(self, native: _native.View) -> None:
+        self._buffer = memoryview(native)
+        self.pinned = native.pinned
+        """Whether they are in this machine's node's memory, which has less for others meanwhile; False: a copy."""
+
+    @property
+    def buffer(self) -> memoryview:
+        """The bytes. Released once the view is."""
+        return self._buffer
+
+    def release(self) -> None:
+        """Gives the bytes back. Again is fine."""
+        try:
+            self._buffer.release()
+        except BufferError:
+            self._buffer = memoryview(b"")  # whoever has a part of them keeps them
+
+    def __enter__(self) -> memoryview:
+        return self._buffer
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __len__(self) -> int:
+        return self._buffer.nbytes
+
+
 class File(io.RawIOBase):
     """One version of an object, open for reading, without a buffer: each read is one request to the node.
 
@@ -97,6 +132,19 @@ class File(io.RawIOBase):
         """
         self._check_open()
         return memoryview(self._native.map())
+
+    def view(self, offset: int, length: int) -> View:
+        """`length` bytes at `offset` in view, fewer at the end of the object only.
+
+            with file.view(offset, length) as bytes:
+                batch.append(numpy.frombuffer(bytes, numpy.float32).sum())
+
+        Without a copy where this machine's node has them in one piece of its memory (`View.pinned`): small objects, and
+        ranges inside one chunk. Otherwise, and where programs have no more than their share of that memory in view
+        already, as a copy. Fails as `pread` does.
+        """
+        self._check_open()
+        return View(self._native.view(_not_negative(offset, "offset"), _not_negative(length, "length")))
 
     def close(self) -> None:
         """Gives the version back. Reads of other threads that are on their way end as they would."""

@@ -74,6 +74,40 @@ class Mapping {
   std::uint64_t size_;
 };
 
+// A part of an object in view, as a buffer. It keeps its connection, over which it is given back.
+class View {
+ public:
+  explicit View(Connection client) : client_(std::move(client)) {}
+  View(View&& other) noexcept
+      : client_(std::move(other.client_)),
+        view_(std::exchange(other.view_, nullptr)),
+        base_(other.base_),
+        size_(other.size_) {}
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+  View& operator=(View&&) = delete;
+  ~View() { forebay_view_release(view_); }
+
+  forebay_code ask(forebay_object* object, std::uint64_t offset, std::uint64_t length, forebay_call* call,
+                   forebay_error* error) {
+    return forebay_view_bytes(object, offset, length, &view_, &base_, &size_, call, error);
+  }
+  bool pinned() const { return forebay_view_pinned(view_) != 0; }
+
+  static int getBuffer(PyObject* self, Py_buffer* view, int flags) {
+    static const char kNothing = 0;  // a buffer needs an address
+    const auto* const seen = nb::inst_ptr<View>(nb::handle(self));
+    const void* const base = seen->size_ == 0 ? &kNothing : seen->base_;
+    return PyBuffer_FillInfo(view, self, const_cast<void*>(base), static_cast<Py_ssize_t>(seen->size_), 1, flags);
+  }
+
+ private:
+  Connection client_;
+  forebay_view* view_ = nullptr;
+  const void* base_ = nullptr;
+  std::uint64_t size_ = 0;
+};
+
 class Object {
  public:
   Object(const Connection& client, forebay_object* object) : client_(client), object_(object, &forebay_close) {
@@ -109,6 +143,17 @@ class Object {
     const auto asked = std::make_shared<Mapping>(size());
     run(client,
         [asked, object](forebay_call* call, forebay_error* error) { return asked->ask(object.get(), call, error); });
+    return std::move(*asked);
+  }
+
+  View view(std::uint64_t offset, std::uint64_t length) const {
+    const std::shared_ptr<forebay_object> object = handle();
+    const Connection client = client_.lock();
+    if (!client) throw nb::value_error("the file's client is closed");
+    const auto asked = std::make_shared<View>(client);
+    run(client, [asked, object, offset, length](forebay_call* call, forebay_error* error) {
+      return asked->ask(object.get(), offset, length, call, error);
+    });
     return std::move(*asked);
   }
 
@@ -343,6 +388,8 @@ NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // an interpreter that ends under its daemon threads leaves what they hold
   static PyType_Slot mapping_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(&Mapping::getBuffer)}, {0, nullptr}};
   nb::class_<Mapping>(module, "Mapping", nb::type_slots(mapping_slots));
+  static PyType_Slot view_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(&View::getBuffer)}, {0, nullptr}};
+  nb::class_<View>(module, "View", nb::type_slots(view_slots)).def_prop_ro("pinned", &View::pinned);
   nb::class_<Object>(module, "Object")
       .def_prop_ro("size", &Object::size)
       .def_prop_ro("mtime_ns", &Object::mtimeNs)
@@ -351,6 +398,7 @@ NB_MODULE(_native, module) {
       .def("readinto", &Object::readInto, nb::arg("offset"), nb::arg("buffer"))
       .def("read", &Object::read, nb::arg("offset"), nb::arg("length"))
       .def("map", &Object::map)
+      .def("view", &Object::view, nb::arg("offset"), nb::arg("length"))
       .def("close", &Object::close);
   nb::class_<Pending>(module, "Pending")
       .def("done", &Pending::done)

@@ -122,6 +122,64 @@ def test_many_threads_read_one_file(client, known):
         assert all(pool.map(lambda o: file.pread(50_000, o) == want[o : o + 50_000], offsets))
 
 
+# ---- views ----
+
+
+def pinned(world):
+    return world.cell.nodes[0].json("status", "--local")["nodes"][0]["pinning"]
+
+
+def none_is_pinned(world):
+    for _ in range(500):
+        if not pinned(world):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_view_is_a_read_only_buffer_until_its_end(client, known, world):
+    with client.open("data/dir/b", buffering=0) as file:
+        with file.view(100, 50_000) as buffer:
+            assert bytes(buffer) == known("dir/b", 100, 50_000) and buffer.readonly
+            with pytest.raises(TypeError):
+                buffer[0] = 1
+        with pytest.raises(ValueError):
+            bytes(buffer)
+        with file.view(70_000, 100) as buffer:
+            assert bytes(buffer) == known("dir/b", 70_000, 1)
+        with file.view(80_000, 100) as buffer:
+            assert bytes(buffer) == b""
+        with pytest.raises(ValueError):
+            file.view(-1, 10)
+    with pytest.raises(ValueError):
+        file.view(0, 10)
+    assert none_is_pinned(world)
+
+
+def test_what_is_made_of_a_view_keeps_it(client, known, world):
+    with client.open("data/dir/b", buffering=0) as file:
+        view = file.view(0, 64_000)
+        if not view.pinned:
+            pytest.skip("this user's node has no tmpfs")
+        with view as buffer:
+            array = np.frombuffer(buffer, np.uint8)
+    (held,) = pinned(world)
+    assert (held["pid"], held["bytes"], held["views"]) == (os.getpid(), 64_000, 1)
+    world.cell.nodes[0].cli("evict", "data")
+    assert array.tobytes() == known("dir/b", 0, 64_000)
+    view.release()
+    del array, buffer
+    assert none_is_pinned(world)
+
+
+def test_a_client_without_shared_memory_views_copies(world, known):
+    with forebay.connect(world.node, shared_memory=False) as client, client.open("data/dir/b", buffering=0) as file:
+        view = file.view(0, 64_000)
+        assert not view.pinned and bytes(view.buffer) == known("dir/b", 0, 64_000) and len(view) == 64_000
+        view.release()
+        view.release()
+
+
 # ---- batches ----
 
 

@@ -241,6 +241,14 @@ TEST_F(Commands, statusSumsMountsOverNodesAndShowsWhoIsSilent) {
   cell.status_reply.mutable_nodes(0)->mutable_mounts(0)->set_transport("io_uring");
   cell.status_reply.mutable_nodes(1)->mutable_mounts(0)->set_transport("plain");
   cell.status_reply.mutable_nodes(1)->mutable_mounts(0)->set_transport_why("this kernel has none");
+  auto& pinning = *cell.status_reply.mutable_nodes(0)->add_pinning();
+  pinning.set_pid(4711);
+  pinning.set_name("library:4711");
+  pinning.set_bytes(3 * kMiB);
+  pinning.set_pins(5);
+  pinning.set_oldest_ms(61'234);
+  cell.status_reply.mutable_nodes(0)->set_pinned_bytes(4 * kMiB);
+  cell.status_reply.mutable_nodes(0)->set_pinned_cap(8 * kMiB);
   cell.status_reply.add_nodes()->set_name("n3");
   EXPECT_EQ(run([&](Terminal& t) { return runStatus(cell, t, {}); }), kExitOk);
   EXPECT_THAT(
@@ -251,12 +259,15 @@ TEST_F(Commands, statusSumsMountsOverNodesAndShowsWhoIsSilent) {
             HasSubstr("n1: mounts of data speak with the kernel over io_uring\n"),
             HasSubstr("n2: mounts of data speak with the kernel over /dev/fuse alone, not io_uring: "
                       "this kernel has none\n"),
+            HasSubstr("n1: clients hold 4.00 MiB of 8.00 MiB that they may hold in view\n"),
+            HasSubstr("n1: process 4711 (library:4711, not connected) has 3.00 MiB in 5 views, the oldest for 61 s\n"),
             Not(HasSubstr("n2: mounts of data read"))));
   EXPECT_EQ(run([&](Terminal& t) { return runStatus(cell, t, {}); }, true), kExitOk);
   EXPECT_THAT(output.out,
               AllOf(StartsWith(R"({"nodes":[{"name":"n1")"), HasSubstr(R"("hit_ratio":0.75)"),
                     HasSubstr(R"("whole_objects":"mapped","whole_objects_why":"the mount was told not to")"),
                     HasSubstr(R"("transport":"io_uring","transport_why":"")"),
+                    HasSubstr(R"("pinning":[{"pid":4711,"name":"library:4711","bytes":3145728,"views":5)"),
                     HasSubstr(R"("name":"n3","address":"","reachable":false)")));
 }
 

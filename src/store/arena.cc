@@ -107,6 +107,8 @@ Arena::Impl::Impl(Arena& owner, Metrics& metrics)
           metrics.counter("forebay_arena_pages_total", "Pages of 2 MiB that objects took.", {{"memory", "ready"}})),
       fresh_pages_counter(
           metrics.counter("forebay_arena_pages_total", "Pages of 2 MiB that objects took.", {{"memory", "fresh"}})),
+      client_pinned_gauge(metrics.gauge("forebay_arena_pinned_bytes",
+                                        "Of it, what programs of this machine have in view, which can't leave.")),
       refused_counter(metrics.counter("forebay_arena_refused_total", "Fills refused because nothing could leave.")),
       not_admitted_counter(metrics.counter("forebay_arena_not_admitted_total",
                                            "Fills kept as transit copies only: their mount's share was full.")) {
@@ -327,6 +329,7 @@ void Arena::Impl::updateMetrics() {
   transit_gauge.set(static_cast<std::int64_t>(eviction.transitBytes()));
   exported_gauge.set(static_cast<std::int64_t>(exported_bytes));
   spare_gauge.set(static_cast<std::int64_t>(spareBytes() + ready_bytes));
+  client_pinned_gauge.set(static_cast<std::int64_t>(client_pinned_bytes));
 }
 
 // ---- filling

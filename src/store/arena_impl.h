@@ -254,6 +254,7 @@ struct Arena::Impl {
   Gauge& spare_gauge;
   Counter& ready_pages_counter;
   Counter& fresh_pages_counter;
+  Gauge& client_pinned_gauge;
   Counter& refused_counter;
   Counter& not_admitted_counter;
   std::array<Counter*, core::kLeaveReasons> evicted_bytes_by{}, evicted_by{};

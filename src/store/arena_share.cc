@@ -52,7 +52,9 @@ Result<std::shared_ptr<const void>> Arena::pinForClient(View view) {
   if (impl_->client_pinned_bytes + more > most)
     return fail(Code::Busy,
                 fmt::format("clients may pin {} bytes of the arena: there is no room for {} more", most, more));
-  return std::make_shared<ClientPin>(impl_->client_pinned_bytes, unit, std::move(view));
+  auto pin = std::make_shared<ClientPin>(impl_->client_pinned_bytes, unit, std::move(view));
+  impl_->updateMetrics();
+  return pin;
 }
 
 }  // namespace forebay::store
