@@ -2,8 +2,10 @@
 
 import errno
 import io
+import os
 import pickle
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import forebay

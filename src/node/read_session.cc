@@ -11,8 +11,10 @@ namespace {
 constexpr std::uint32_t kFrameBytes = kMiB;  // of bulk: long enough to be cheap, short enough for others to get between
 constexpr std::size_t kFramePieces = 64;     // of memory: 4 MiB in granules
 constexpr int kMaxRefetches = 8;
-// Of an item: below it, to copy the bytes twice more costs less than the reader's system call for its own copy.
-constexpr std::uint32_t kLeastInPlace = 16 * kKiB;
+// Of an item: below it, the bytes' two copies cost no more than the place and the reader's system call. Measured in
+// batches of a thousand, CPU of both sides for each range: 4 KiB 4.3 us in place and 5.3 over the socket, 64 KiB 11
+// and 27.
+constexpr std::uint32_t kLeastInPlace = 4 * kKiB;
 
 std::uint32_t microseconds(Duration d) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(toUs(d), 0, 0xffffffff));
