@@ -208,8 +208,11 @@ Result<Descriptor> processOf(int fd) {
   int process = -1;
   socklen_t length = sizeof process;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &length) == 0 && process >= 0) return Descriptor(process);
+  // Where the kernel knows the option, no process means that it has ended: its number may be another's by now.
+  const bool ended = errno != ENOPROTOOPT;
   const PeerIdentity who = identify(fd);
-  if (!who.is_unix || who.pid <= 0) return fail(Code::Unsupported, "the kernel doesn't say whose socket it is");
+  if (ended || !who.is_unix || who.pid <= 0)
+    return fail(Code::Unsupported, "the kernel doesn't say whose socket it is");
   process = static_cast<int>(syscall(SYS_pidfd_open, who.pid, 0));
   if (process < 0) return fail(Code::Unsupported, "the kernel doesn't tell when the client's process ends");
   return Descriptor(process);

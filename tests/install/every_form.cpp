@@ -27,6 +27,7 @@ static_assert(!std::is_copy_constructible_v<forebay::Client> && std::is_nothrow_
 static_assert(!std::is_copy_constructible_v<forebay::Object> && std::is_nothrow_move_assignable_v<forebay::Object>);
 static_assert(!std::is_copy_constructible_v<forebay::Queue> && std::is_nothrow_move_assignable_v<forebay::Queue>);
 static_assert(!std::is_copy_constructible_v<forebay::Page>);
+static_assert(!std::is_copy_constructible_v<forebay::View> && std::is_nothrow_move_assignable_v<forebay::View>);
 
 void waiting(forebay::Client& client, std::string& big) {
   Result<forebay::Object> object = client.open("data/d/big");
@@ -57,6 +58,22 @@ void waiting(forebay::Client& client, std::string& big) {
     threw = failure.error().code == Code::NotFound && std::strstr(failure.what(), "NotFound") != nullptr;
   }
   CHECK(threw);
+}
+
+// Pinned or copied: this client may be anywhere.
+void views(forebay::Client& client, const std::string& big) {
+  const auto object = client.open("data/d/big");
+  Result<forebay::View> seen = object->view(1'000, 50'000);
+  CHECK(seen && seen->size() == 50'000 && std::memcmp(seen->data(), big.data() + 1'000, 50'000) == 0);
+  const forebay::View moved = *std::move(seen);
+  CHECK(moved.end() - moved.begin() == 50'000);
+  const auto beyond = object->view(3'000'000, 10, {10s});
+  CHECK(beyond && beyond->size() == 0 && !beyond->pinned());
+  std::promise<bool> told;
+  const auto call = object->view(2'999'990, 100, [&](Result<forebay::View> end) {
+    told.set_value(end && end->size() == 10 && std::memcmp(end->data(), big.data() + 2'999'990, 10) == 0);
+  });
+  CHECK(call && told.get_future().get());
 }
 
 void listing(forebay::Client& client) {
@@ -192,6 +209,7 @@ int main(int argc, char** argv) {
   if (!client) return std::cerr << client.error().message << '\n', 1;
   std::string big;
   waiting(*client, big);
+  views(*client, big);
   listing(*client);
   batches(*client, big);
   handlers(*client, big);
