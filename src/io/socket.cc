@@ -202,12 +202,14 @@ PeerIdentity identify(int fd) {
 }
 
 Result<Descriptor> processOf(int fd) {
-#ifndef SO_PEERPIDFD
-  constexpr int SO_PEERPIDFD = 77;  // Linux 6.5
+#ifdef SO_PEERPIDFD
+  constexpr int kPeerProcess = SO_PEERPIDFD;
+#else
+  constexpr int kPeerProcess = 77;  // Linux 6.5
 #endif
   int process = -1;
   socklen_t length = sizeof process;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &process, &length) == 0 && process >= 0) return Descriptor(process);
+  if (getsockopt(fd, SOL_SOCKET, kPeerProcess, &process, &length) == 0 && process >= 0) return Descriptor(process);
   // Where the kernel knows the option, no process means that it has ended: its number may be another's by now.
   const bool ended = errno != ENOPROTOOPT;
   const PeerIdentity who = identify(fd);

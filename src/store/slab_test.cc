@@ -150,7 +150,7 @@ TEST(SharedSlabRegion, countsTheGenerationsOfWhatIsFreed) {
       slab->free(extent);
     }
   }
-  for (std::uint64_t unit = 0; unit < 2 * kUnitsPerPage; ++unit)
+  for (std::uint64_t unit = 0; unit < std::uint64_t{2} * kUnitsPerPage; ++unit)
     ASSERT_EQ(slab->generationAt(unit * kUnit), freed[unit]) << unit;
 }
 

@@ -1,6 +1,7 @@
 // A node's slabs and a client that copies from them, while they are freed and used again.
 #include "store/slab.h"
 
+#include <algorithm>
 #include <atomic>
 #include <gtest/gtest.h>
 #include <mutex>

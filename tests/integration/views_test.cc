@@ -251,7 +251,7 @@ TEST_F(ViewsTest, whoMayNotMapGetsCopies) {
   writeMany("s", 1, kSmall);
   write("large", randomText(3 * kMiB, 5));
   startCell(1);
-  const auto expectCopies = [&](forebay_client* by, const char* who) {
+  const auto expect_copies = [&](forebay_client* by, const char* who) {
     forebay_object* const small = open("d/s/0", by);
     for (int i = 0; i < 3; ++i) {
       const Seen seen = look(small, 0, kSmall);
@@ -263,10 +263,10 @@ TEST_F(ViewsTest, whoMayNotMapGetsCopies) {
     EXPECT_EQ(status().pinning_size(), 0) << who;
     forebay_disconnect(by);
   };
-  expectCopies(connectTo("127.0.0.1:" + std::to_string(ports[0])), "over TCP");
-  expectCopies(connectTo("unix:" + nodes[0].socket, FOREBAY_NO_SHARED_MEMORY), "that doesn't want it");
+  expect_copies(connectTo("127.0.0.1:" + std::to_string(ports[0])), "over TCP");
+  expect_copies(connectTo("unix:" + nodes[0].socket, FOREBAY_NO_SHARED_MEMORY), "that doesn't want it");
   restartWith("max_pinned = 0\n");
-  expectCopies(connectTo("unix:" + nodes[0].socket), "of a node that lets nobody");
+  expect_copies(connectTo("unix:" + nodes[0].socket), "of a node that lets nobody");
 }
 
 // Its mapping is the parent's alone, and what it has inherited keeps nothing.
