@@ -1,11 +1,13 @@
 """small.batch: warm files of 64 KiB by read_batch, by name, attached to the node that has them all.
 
-The limit asks another process for as many places of 64 KiB of its memory, in the same batches, over Unix sockets, and
-verifies the same checksums.
+The client copies what it reads from the node's memory, once the node has said where it is. The limit asks another process
+for as many places in the same batches over Unix sockets, and copies them from a file in a tmpfs with 2 MiB pages.
 """
 
+import subprocess
+
 import beside
-from harness.cell import Cell
+from harness.cell import Cell, is_mounted
 from harness.origins import FakeOrigin
 from pairs import Pairs, best_of, grid, median_of, requests_per_second, run_json, told, words
 
@@ -26,19 +28,33 @@ def measure(bench):
         return run_json(bench.program("forebay_bench_batch_reads"), "--node", f"unix:{node.socket}", "--below", "bench/d/",
                         "--server", node.process.pid, *words({"count": FILES, "size": SIZE, "batch": BATCH, **options}))
 
-    def raw(options, passes=PASSES, **more):
-        shape = {"unix": True, "memory": FILES * SIZE, "length": SIZE, "batch": BATCH, "warm": 1, "depth": 1}
+    file = tmpfs(bench) / "places"
+
+    def raw(options, passes=PASSES):
+        shape = {"unix": True, "memory": FILES * SIZE, "length": SIZE, "batch": BATCH, "warm": 1, "depth": 1, "file": file}
         return run_json(bench.program("forebay_limit_raw_requests"),
-                        *words({**shape, "count": FILES * passes // BATCH, **options, **more}))
+                        *words({**shape, "count": FILES * passes // BATCH, **options}))
 
     ours(verify=True)
     before = origin.stats()["requests"]
-    best = best_of(grid(connections=[1, 2], whole=[False, True]), lambda options: raw(options, 1, checksum=True)["seconds"])
-    pairs = Pairs.measure(lambda: raw(best, checksum=True), lambda: ours(passes=PASSES))
+    best = best_of(grid(connections=[1, 2], mapped=[False, True]), lambda options: raw(options, 1)["seconds"])
+    pairs = Pairs.measure(lambda: raw(best), lambda: ours(passes=PASSES))
     opened = [ours(passes=PASSES, opened=True) for _ in range(3)]
-    plain = [raw(best) for _ in range(3)]
     assert origin.stats()["requests"] == before, "a read that is to be warm went to the origin"
     return pairs.row("small.batch", "files/s", requests_per_second, target=0.6,
                      note=f"{FILES} files of {SIZE >> 10} KiB, by name, in batches of {BATCH}, one at a time; as open objects "
-                          f"{median_of(opened, requests_per_second):.0f}; limit: requests over Unix sockets, checksummed, "
-                          f"{told(best)}; without checksums {median_of(plain, requests_per_second):.0f}")
+                          f"{median_of(opened, requests_per_second):.0f}; limit: requests over Unix sockets, and copies "
+                          f"from a file in a tmpfs with 2 MiB pages, {told(best)}")
+
+
+def tmpfs(bench):
+    directory = bench.directory / "shared"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={2 * FILES * SIZE}", "shared", directory], check=True)
+    bench.running.at_end(lambda: unmount(directory))
+    return directory
+
+
+def unmount(directory):
+    if is_mounted(directory):
+        subprocess.run(["umount", directory], check=True)
