@@ -21,7 +21,7 @@ class PageMakerTest : public ::testing::Test {
     };
     arena_ = std::move(*store::Arena::create(std::move(options), metrics_));
     ASSERT_TRUE(arena_->addMount(1, {.cls = core::CacheClass::Hot}));
-    maker_ = std::make_unique<PageMaker>(loop_.reactor(), *arena_);
+    loop_.in([&] { maker_ = std::make_unique<PageMaker>(loop_.reactor(), *arena_); });
   }
   void TearDown() override {
     loop_.in([&] {
