@@ -1,8 +1,10 @@
 // What a mount is told, with defaults that suit a training job.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <thread>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -44,8 +46,9 @@ struct Options {
 
   Transport transport = Transport::Auto;
   // Of the plain transport. Each reads requests from a descriptor of its own. None ever waits for bytes, so a few keep
-  // many cores busy. (io_uring has one for each CPU, RingShape::kMostThreads at most.)
-  unsigned threads = 4;
+  // many cores busy, and more than there are cores only take them from each other. (io_uring has one for each CPU,
+  // RingShape::kMostThreads at most.)
+  unsigned threads = std::clamp(std::thread::hardware_concurrency(), 2U, 4U);
   // An operation that takes longer ends in EIO.
   Duration deadline = 60s;
   // Bytes of replies that are being filled or kept for the next read. 128 requests of 1 MiB. With io_uring half of it
