@@ -311,16 +311,16 @@ TEST(ReadData, saysWhyAnItemFailedEvenIfTheNodeGaveNoCode) {
 // ---- Pieces
 
 TEST(Pieces, areCutAtGranuleBordersOfTheChunk) {
-  constexpr std::uint32_t g = core::kGranule;
+  constexpr std::uint32_t kG = core::kGranule;
   EXPECT_EQ(pieceCount(0, 0), 0U);
   EXPECT_EQ(pieceCount(0, 1), 1U);
-  EXPECT_EQ(pieceCount(0, g), 1U);
-  EXPECT_EQ(pieceCount(0, g + 1), 2U);
-  EXPECT_EQ(pieceCount(g - 1, 2), 2U);
+  EXPECT_EQ(pieceCount(0, kG), 1U);
+  EXPECT_EQ(pieceCount(0, kG + 1), 2U);
+  EXPECT_EQ(pieceCount(kG - 1, 2), 2U);
   EXPECT_EQ(pieceCount(1, kMaxBulk), kMaxPieces);
-  EXPECT_EQ(pieceEnd(g - 1, 2 * g, 0), 1U);
-  EXPECT_EQ(pieceEnd(g - 1, 2 * g, 1), g + 1);
-  EXPECT_EQ(pieceEnd(g - 1, 2 * g, 2), 2 * g);
+  EXPECT_EQ(pieceEnd(kG - 1, 2 * kG, 0), 1U);
+  EXPECT_EQ(pieceEnd(kG - 1, 2 * kG, 1), kG + 1);
+  EXPECT_EQ(pieceEnd(kG - 1, 2 * kG, 2), 2 * kG);
 }
 
 TEST(Pieces, areVerifiedInWhateverPortionsTheyArrive) {
