@@ -6,7 +6,6 @@ So the senders of such a row get the first core and the receivers the last one, 
 """
 
 import os
-from pathlib import Path
 
 _CORES = sorted(os.sched_getaffinity(0))
 SENDERS, RECEIVERS = _CORES[0], _CORES[-1]
@@ -14,9 +13,9 @@ TOLD = "senders on one core, receivers on another"
 
 
 def keep_on(core, process):
-    """All threads that it has, and those that they start."""
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {core})
+    """Its first thread: a node's loop, which sends and receives. The others run where there is room, as on a machine of
+    more cores."""
+    os.sched_setaffinity(process.pid, {core})
 
 
 def on(core, command):
