@@ -66,17 +66,22 @@ def pair(bench, name, ours, native, options, what):
 
 
 def native_copy(bench, source, size=SIZE):
-    directory = bench.directory / "native"
-    directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={2 * size}", "native", directory], check=True)
-    bench.running.at_end(lambda: unmount(directory))
-    copy = directory / "whole.bin"
+    copy = tmpfs(bench, size) / "whole.bin"
     with copy.open("wb") as file:
         file.truncate(size)  # its pages are chosen by its size
         with source.open("rb") as from_mount:
             while piece := from_mount.read(8 << 20):
                 file.write(piece)
     return copy
+
+
+def tmpfs(bench, size):
+    """A directory for a file of that size, of 2 MiB pages."""
+    directory = bench.directory / "native"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={2 * size}", "native", directory], check=True)
+    bench.running.at_end(lambda: unmount(directory))
+    return directory
 
 
 def unmount(directory):

@@ -7,11 +7,10 @@ TCP that checksums (into memory that it uses again), and then reads a native fil
 node that sends has a core, and the one that receives another, as in the limit (bench/cores.py).
 """
 
-import subprocess
-
+import beside
 import cores
 from harness import data
-from harness.cell import Cell, is_mounted
+from harness.cell import Cell
 from harness.origins import FakeOrigin
 from pairs import PAIRS, Pairs, best_of, gigabytes_per_second, grid, run_json, told, words
 
@@ -101,18 +100,9 @@ def together(runs):
 
 
 def native_file(bench):
-    directory = bench.directory / "native"
-    directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={2 * SIZE}", "native", directory], check=True)
-    bench.running.at_end(lambda: unmount(directory))
-    file = directory / "shard"
+    file = beside.row("fuse_pass").tmpfs(bench, SIZE) / "shard"
     with file.open("wb") as to:
         to.truncate(SIZE)  # its pages are chosen by its size
         for at in range(0, SIZE, 8 * MIB):
             to.write(data.known_bytes("bench", "native", at, 8 * MIB))
     return file
-
-
-def unmount(directory):
-    if is_mounted(directory):
-        subprocess.run(["umount", directory], check=True)

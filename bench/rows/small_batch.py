@@ -4,10 +4,8 @@ The client copies what it reads from the node's memory, once the node has said w
 for as many places in the same batches over Unix sockets, and copies them from a file in a tmpfs with 2 MiB pages.
 """
 
-import subprocess
-
 import beside
-from harness.cell import Cell, is_mounted
+from harness.cell import Cell
 from harness.origins import FakeOrigin
 from pairs import Pairs, best_of, grid, median_of, requests_per_second, run_json, told, words
 
@@ -28,7 +26,7 @@ def measure(bench):
         return run_json(bench.program("forebay_bench_batch_reads"), "--node", f"unix:{node.socket}", "--below", "bench/d/",
                         "--server", node.process.pid, *words({"count": FILES, "size": SIZE, "batch": BATCH, **options}))
 
-    file = tmpfs(bench) / "places"
+    file = beside.row("fuse_pass").tmpfs(bench, FILES * SIZE) / "places"
 
     def raw(options, passes=PASSES):
         shape = {"unix": True, "memory": FILES * SIZE, "length": SIZE, "batch": BATCH, "warm": 1, "depth": 1, "file": file}
@@ -45,16 +43,3 @@ def measure(bench):
                      note=f"{FILES} files of {SIZE >> 10} KiB, by name, in batches of {BATCH}, one at a time; as open objects "
                           f"{median_of(opened, requests_per_second):.0f}; limit: requests over Unix sockets, and copies "
                           f"from a file in a tmpfs with 2 MiB pages, {told(best)}")
-
-
-def tmpfs(bench):
-    directory = bench.directory / "shared"
-    directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={2 * FILES * SIZE}", "shared", directory], check=True)
-    bench.running.at_end(lambda: unmount(directory))
-    return directory
-
-
-def unmount(directory):
-    if is_mounted(directory):
-        subprocess.run(["umount", directory], check=True)

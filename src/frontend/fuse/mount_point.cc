@@ -15,24 +15,10 @@
 #include "base/log.h"
 #include "frontend/fuse/fusermount.h"
 #include "frontend/fuse/protocol.h"
+#include "io/helper/mount_table.h"
 
 namespace forebay::fuse {
 namespace {
-
-// /proc/self/mountinfo writes a space as \040.
-std::string unescapeOctal(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto digit = [&](std::size_t at) { return static_cast<unsigned>(text[at] - '0'); };
-    if (text[i] == '\\' && i + 3 < text.size() && digit(i + 1) < 4 && digit(i + 2) < 8 && digit(i + 3) < 8) {
-      out.push_back(static_cast<char>(digit(i + 1) * 64 + digit(i + 2) * 8 + digit(i + 3)));
-      i += 3;
-    } else {
-      out.push_back(text[i]);
-    }
-  }
-  return out;
-}
 
 // Absolute, without links: of the parent only, because the last component may be a dead mount.
 Result<std::string> absolutePath(const std::string& path) {
@@ -117,11 +103,11 @@ std::optional<MountInfo> mountedAt(const std::string& path) {
     std::istringstream words(line);
     std::string skip, where, word;
     words >> skip >> skip >> skip >> skip >> where;
-    if (unescapeOctal(where) != path) continue;
+    if (io::helper::unescapeOctal(where) != path) continue;
     while (words >> word && word != "-") continue;
     MountInfo info;
     words >> info.type >> info.source;
-    info.source = unescapeOctal(info.source);
+    info.source = io::helper::unescapeOctal(info.source);
     found = std::move(info);  // a later line lies on top of an earlier one
   }
   return found;

@@ -14,10 +14,8 @@
 #include "io/fuse_device.h"
 
 namespace forebay::io::helper {
-namespace {
 
-// A space is written as \040.
-std::string unescape(std::string_view text) {
+std::string unescapeOctal(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto digit = [&](std::size_t at) { return static_cast<unsigned>(text[at] - '0'); };
@@ -30,6 +28,8 @@ std::string unescape(std::string_view text) {
   }
   return out;
 }
+
+namespace {
 
 std::optional<uid_t> userIn(std::string_view options) {
   constexpr std::string_view kKey = "user_id=";
@@ -47,10 +47,10 @@ std::optional<MountLine> parseLine(const std::string& text) {
   std::string skip, where, word, source, options;
   MountLine line;
   if (!(words >> line.id >> line.parent >> skip >> skip >> where)) return std::nullopt;
-  line.where = unescape(where);
+  line.where = unescapeOctal(where);
   while (words >> word && word != "-") continue;
   words >> line.type >> source >> options;
-  line.source = unescape(source);
+  line.source = unescapeOctal(source);
   if (line.type.starts_with("fuse")) line.fuse_user = userIn(options);
   return line;
 }

@@ -10,6 +10,9 @@
 
 namespace forebay::io::helper {
 
+// The kernel's tables write a space as \040.
+std::string unescapeOctal(std::string_view text);
+
 struct MountLine {
   std::uint64_t id = 0, parent = 0;
   std::string where;   // of this process's root
