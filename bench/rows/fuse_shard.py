@@ -2,8 +2,9 @@
 is complete on this node, and the kernel reads it by itself.
 
 Two nodes; the reader's owns next to nothing (its weight is a thousandth), so the shards are all on the other one. Each
-is read once, for each pass begins with nothing of it here. The limit moves the same bytes between two processes by raw
-TCP that checksums (into memory that it uses again), and then reads a native file of that size in a tmpfs once. The
+is read once, for each pass begins with nothing of it here; what was read before has left, so that a shard takes memory
+that the arena had in use, as in a node that has run for a while. The limit moves the same bytes between two processes by
+raw TCP that checksums (into memory that it uses again), and then reads a native file of that size in a tmpfs once. The
 node that sends has a core, and the one that receives another, as in the limit (bench/cores.py).
 """
 
@@ -18,6 +19,7 @@ MIB = 1 << 20
 SIZE = 128 * MIB
 WARM, IN_A_RUN = 3, 2  # shards; the first is read plain, because nobody knows yet how fast bytes come
 SPARE = 3  # of which the reader's node may own a chunk
+PAGES = IN_A_RUN * PAIRS * SIZE // (2 * MIB)
 SHARDS = WARM + IN_A_RUN * PAIRS + SPARE
 MEMORY = "5GiB"  # the kernel may hold half of an arena
 
@@ -29,21 +31,23 @@ def measure(bench):
                 mounts=[{"name": "bench", **origin.mount("azure", "bench")}], node={"memory": MEMORY}).start()
     holder, reader = cell.nodes
     holder.cli("load", "bench", seconds=200)
-    shards = Shards(bench, cell.mount("bench", node=1, options=["--open-wait", "1s"]), elsewhere(holder))
+    shards = Shards(bench, holder, cell.mount("bench", node=1, options=["--open-wait", "1s"]), elsewhere(holder))
     cores.keep_on(cores.SENDERS, holder.process)
     cores.keep_on(cores.RECEIVERS, reader.process)
     for _ in range(WARM):
         shards.read(1)
-    names = ("forebay_served_bytes_total", "forebay_peer_bytes_total", "forebay_open_waits_late_total")
-    before = [reader.metric(name) for name in names]
+    metrics = (("forebay_served_bytes_total",), ("forebay_peer_bytes_total",), ("forebay_open_waits_late_total",),
+               ("forebay_arena_pages_total", "fresh"))
+    before = [reader.metric(*metric) for metric in metrics]
     from_origin = origin.stats()["get_bytes"]
 
     limits = Limits(bench)
     pairs = Pairs.measure(limits.run, lambda: shards.read(IN_A_RUN))
 
-    served, received, late = (reader.metric(name) - had for name, had in zip(names, before, strict=True))
+    served, received, late, fresh = (reader.metric(*metric) - had for metric, had in zip(metrics, before, strict=True))
     assert served == 0, f"{served} bytes went through the mount's process ({late} opens waited in vain): no passthrough"
     assert received == IN_A_RUN * PAIRS * SIZE, f"{received} bytes came from the other node"
+    assert fresh <= PAGES // 20, f"{fresh} of {PAGES} pages were new to the arena"
     assert origin.stats()["get_bytes"] == from_origin, "what is to be warm came from the origin"
     shards.compare_last()
     return pairs.row("fuse.shard", "GB/s", gigabytes_per_second, target=0.8,
@@ -63,10 +67,14 @@ def elsewhere(holder):
 
 
 class Shards:
-    def __init__(self, bench, mount, names):
-        self.program, self.mount, self.names, self.next = bench.program("forebay_limit_file_reads"), mount, names, 0
+    def __init__(self, bench, holder, mount, names):
+        self.program, self.holder, self.mount = bench.program("forebay_limit_file_reads"), holder, mount
+        self.names, self.left, self.next = names, 0, 0
 
     def read(self, count):
+        if self.next > self.left:
+            self.holder.cli("evict", *(f"bench/{name}" for name in self.names[self.left:self.next]))
+            self.left = self.next
         runs = []
         for _ in range(count):
             assert self.next < len(self.names), f"only {len(self.names)} shards are on the other node alone"

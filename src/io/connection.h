@@ -242,7 +242,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Receiving (connection_receive.cc).
   void receive();
   bool receiveOnce();  // false: the socket has no more for now, or the connection is over
-  void parse();        // whatever is complete in the staging buffer
+  void awaitPortion(bool fast);
+  void parse();  // whatever is complete in the staging buffer
   bool parseHeader();
   bool parseBody();
   bool parseBulk();
@@ -294,6 +295,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t body_have_ = 0;
   BulkTarget target_;
   std::size_t bulk_have_ = 0;
+  int awaited_ = 1;                     // bytes, before the kernel says that there are any
   std::deque<Descriptor> descriptors_;  // that came, and whose frames haven't yet
   Descriptor descriptor_;               // of the frame that is being handled
 

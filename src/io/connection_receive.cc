@@ -3,6 +3,10 @@
 // Small things (headers, bodies) are read ahead into a staging buffer, many frames per system call. Bulk is received
 // straight into its rooms, in portions that still are in the cache when they are verified, together with the head of
 // the next frame where the bulk ends: one system call per portion, and one frame after another costs no extra call.
+//
+// Where bulk comes fast, the kernel wakes us for whole portions of it (SO_RCVLOWAT). A receiver that is woken for every
+// few packets makes system calls for little, and on loopback each wake-up is the sender's work: on a virtual machine of
+// two cores 0.30 instead of 0.22 CPU seconds a GB at the sender, 0.20 instead of 0.17 here.
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -17,13 +21,15 @@ namespace forebay::io {
 namespace {
 
 constexpr std::size_t kStaging = 16 * kKiB;
-constexpr std::size_t kReadAhead = 512;          // behind bulk: the next header and body, and little bulk to copy
-constexpr std::size_t kLittleBulk = 8 * kKiB;    // to copy it costs less than another system call
-constexpr std::size_t kPortion = 256 * kKiB;     // fits the L2 cache with room to spare
-constexpr int kReceivesPerRound = 4;             // 1 MiB of bulk; then other connections of the loop get their turn
-constexpr std::size_t kRooms = 256;              // of one readv
-constexpr std::size_t kKeptBuffer = 64 * kKiB;   // a larger body's memory is given back after use
-constexpr std::size_t kWaitingDescriptors = 16;  // whose frames haven't come yet
+constexpr std::size_t kReadAhead = 512;           // behind bulk: the next header and body, and little bulk to copy
+constexpr std::size_t kLittleBulk = 8 * kKiB;     // to copy it costs less than another system call
+constexpr std::size_t kPortion = 256 * kKiB;      // fits the L2 cache with room to spare
+constexpr std::size_t kLeastAwaited = 64 * kKiB;  // to wait for less saves nothing
+constexpr Duration kFast = 5ms;                   // since bulk came last: it won't be long until a portion is whole
+constexpr int kReceivesPerRound = 4;              // 1 MiB of bulk; then other connections of the loop get their turn
+constexpr std::size_t kRooms = 256;               // of one readv
+constexpr std::size_t kKeptBuffer = 64 * kKiB;    // a larger body's memory is given back after use
+constexpr std::size_t kWaitingDescriptors = 16;   // whose frames haven't come yet
 
 // Where bulk goes that nobody wants. Its content is never looked at.
 MutableBytes scratch() {
@@ -63,14 +69,25 @@ void Connection::discardBulk() {
 }
 
 void Connection::receive() {
+  const TimePoint before = last_received_;
   in_receive_ = true;
   parse();  // what was staged while reading was paused
   for (int i = 0; i < kReceivesPerRound && receiving() && !paused_; ++i)
     if (!receiveOnce()) break;
   in_receive_ = false;
+  awaitPortion(last_received_ - before < kFast);
   if (state_ == State::Closed || failing_) return;
   if (const Status flushed = flush(); !flushed) return end(&flushed.error());
   tellWritable();
+}
+
+// Never for more than this frame still brings: what comes after it may be long in coming.
+void Connection::awaitPortion(bool fast) {
+  if (!receiving() || remote_.identity.is_unix) return;
+  const std::size_t left = receiving_ == Receiving::Bulk ? std::min(header_.bulk_length - bulk_have_, kPortion) : 0;
+  const int bytes = fast && left >= kLeastAwaited ? static_cast<int>(left) : 1;
+  if (bytes == awaited_) return;
+  if (setsockopt(fd_.get(), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0) awaited_ = bytes;
 }
 
 bool Connection::receiveOnce() {

@@ -197,6 +197,7 @@ struct Arena::Impl {
   void dropUnusedRegion(Unit& unit);
   void refreshOutside();
   void evict(core::Eviction::Victim victim);
+  bool leavesWhole(const Object& object) const;
   void detach(Unit& unit, bool left_for_room);
   void countLeft(core::LeaveReason reason, std::uint64_t bytes);
   void removeUnit(Unit& unit, core::LeaveReason reason);

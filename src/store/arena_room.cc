@@ -19,6 +19,10 @@ using detail::Extent;
 using detail::kExtentCost;
 using detail::kRunsPerPage;
 
+namespace {
+constexpr std::uint64_t kWholePart = 8;  // of the arena: an object that is larger doesn't leave for the room of a chunk
+}  // namespace
+
 // ---- the cap
 
 std::uint64_t Arena::Impl::used() const {
@@ -80,7 +84,11 @@ bool Arena::Impl::mayHaveRegion(const Unit& unit) const {
 
 bool Arena::Impl::tryRegionPage(Unit& unit, std::size_t page, std::uint64_t limit) {
   Object& object = *unit.object;
-  if (object.region == nullptr && !(room(detail::kRegionCost, limit) && makeRegion(object))) return false;
+  if (object.region == nullptr) {
+    // Whoever must leave for its first page may leave a file for all of it.
+    if (freeBytes() < kPage) return false;
+    if (!room(detail::kRegionCost, limit) || !makeRegion(object)) return false;
+  }
   if (reserveRegionPage(*object.region, unit.regionPage(page), limit)) {
     if (unit.region != object.region) {
       dropRegion(unit.region);
@@ -431,11 +439,20 @@ void Arena::Impl::evict(core::Eviction::Victim victim) {
     return;
   }
   // What is away isn't punched: its object leaves whole.
-  if (unit.region != nullptr && unit.region->away()) {
+  if (unit.region != nullptr && (unit.region->away() || leavesWhole(*unit.object))) {
     removeObject(*unit.object, victim.reason);
     return;
   }
   removeUnit(unit, victim.reason);
+}
+
+// An object that others own, and that was read as a file: all of it was read at the same time, as far as is known, and
+// less than all of it can't be given as a file again. Its memory is the next one's only if it leaves whole.
+bool Arena::Impl::leavesWhole(const Object& object) const {
+  if (!object.region->hasBeenAway() || object.size > arena.options_.capacity_bytes / kWholePart) return false;
+  return std::all_of(object.units.begin(), object.units.end(), [](const auto& unit) {
+    return unit.second->placement == Placement::Copy && !unit.second->inUse();
+  });
 }
 
 void Arena::Impl::removeUnit(Unit& unit, LeaveReason reason) {

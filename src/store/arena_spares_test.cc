@@ -192,6 +192,40 @@ TEST_P(ArenaSparesTest, whatOthersHaveIsNobodysSpare) {
   EXPECT_EQ(got, expected);
 }
 
+// A node that has run for a while: what comes as a file takes the memory of what left.
+TEST_P(ArenaSparesTest, aFullArenaUsesTheMemoryOfFilesThatLeaveAgain) {
+  auto arena = ARENA_OR_SKIP(256 * kMiB);
+  constexpr std::uint64_t kObjects = 40, kSize = 16 * kMiB;
+  double ready = 0;
+  for (std::uint64_t id = 1; id <= kObjects; ++id) {
+    const Plan plan = planOf(id, kSize, 23);
+    now_ += 10s;  // what leaves hasn't been read for a minute
+    for (std::uint32_t chunk = 0; chunk < plan.chunks(); ++chunk) {
+      ASSERT_TRUE(loadCopy(*arena, plan, chunk)) << id;
+      ASSERT_LE(arena->measuredBytes(), arena->capacityBytes());
+    }
+    expectFileRight(*arena, plan);
+    if (id == kObjects / 2) ready = pages("ready");
+  }
+  EXPECT_EQ(arena->stats().not_admitted, 0U);
+  EXPECT_GE(pages("ready") - ready, static_cast<double>(kObjects / 2 * (kSize / kPage - 2)))
+      << "all but what the index's room takes, a page at a time";
+}
+
+TEST_P(ArenaSparesTest, ofALargeFileOnlyWhatIsWantedLeaves) {
+  auto arena = ARENA_OR_SKIP(64 * kMiB);
+  const Plan large = planOf(1, 24 * kMiB, 21);
+  for (std::uint32_t chunk = 0; chunk < large.chunks(); ++chunk) ASSERT_TRUE(loadCopy(*arena, large, chunk));
+  ASSERT_TRUE(arena->exportObject(now_, large.key));
+  now_ += 120s;
+  for (std::uint64_t id = 2; id < 22; ++id) ASSERT_TRUE(loadChunk(*arena, planOf(id, 2 * kMiB, 21), 0));
+  EXPECT_EQ(arena->stats().spare_bytes, 0U);
+  std::uint32_t left = 0;
+  for (std::uint32_t chunk = 0; chunk < large.chunks(); ++chunk) left += arena->present(large.key, chunk).count() == 0;
+  EXPECT_GT(left, 0U);
+  EXPECT_LT(left, 6U);
+}
+
 TEST_P(ArenaSparesTest, goesBeforeAnythingLeavesForRoom) {
   auto arena = ARENA_OR_SKIP(64 * kMiB);
   const Plan gone = planOf(1, 30 * kMiB, 21);

@@ -57,6 +57,7 @@ class ObjectRegion {
   std::uint64_t pages() const { return pages_; }             // reserved now
   std::uint64_t blockBytes() const { return block_bytes_; }  // as the kernel counts, after the last change
   bool away() const { return away_; }
+  bool hasBeenAway() const { return away_ || tells_; }
   bool mayComeHome() const { return away_ && tells_; }
   bool comeHome();  // whether it isn't away now. A few microseconds
 
