@@ -197,9 +197,15 @@ bool signalled(const sigset_t& signals, Duration patience) {
   return sigtimedwait(&signals, nullptr, &wait) > 0;
 }
 
-// Until somebody unmounts it or tells us to end.
-void serve(fuse::FuseMount& mount, const sigset_t& signals) {
+// Until somebody unmounts it or tells us to end. A node that was started again has heard nothing of the mount.
+void serve(const Served& served, fuse::FuseMount& mount, const sigset_t& signals) {
+  constexpr Duration kReport = 10s;
+  TimePoint reported{};
   while (!mount.waitFor(Duration(0))) {
+    if (io::Reactor::now() - reported >= kReport) {
+      report(served, mount);
+      reported = io::Reactor::now();
+    }
     if (!signalled(signals, 200ms)) continue;
     log::info("mount", "told to end: unmounting {}", mount.mountPoint());
     if (const Status status = mount.unmount(); !status) log::error("mount", "{}", status.error().message);
@@ -239,11 +245,10 @@ int runMount(Terminal& terminal, const MountOptions& options) {
   auto mount = fuse::FuseMount::mount(*client, fuseOptions(options, *served), metrics);
   if (!mount) return failed(mount.error());
   if (served->embedded) served->embedded->tellOfRefreshes(mount->get(), served->mount);
-  report(*served, **mount);
   const bool wanted = background->ready(fmt::format("{} is mounted at {}{}", served->url, options.directory,
                                                     options.foreground ? "" : fmt::format(" (log: {})", log_file)));
   if (wanted)
-    serve(**mount, signals);
+    serve(*served, **mount, signals);
   else
     log::warn("mount", "who asked for the mount at {} has gone: unmounting it", options.directory);
   if (served->embedded) served->embedded->tellOfRefreshes(nullptr, {});

@@ -66,6 +66,17 @@ def test_a_node_that_dies_under_a_mount_over_io_uring_hangs_nobody(cell):
     until("its process ends", lambda: not mount.process.alive(), 20)
 
 
+def test_a_node_that_was_started_again_hears_of_its_mounts(cell):
+    node = cell.nodes[0]
+    mount = cell.mount("data")
+    until("the node knows how it is mounted", lambda: said(node) is not None, 20)
+    before = said(node)
+    node.process.kill()
+    node.start()
+    assert data.read_file(mount / "small/3") == data.known_bytes("data", "small/3", 0, SMALL)
+    until("it knows again", lambda: said(node) == before, 30)
+
+
 def test_io_uring_that_cannot_be_had_is_an_error_and_auto_goes_without(cell, program, tmp_path):
     node = cell.nodes[0]
     if RING.exists() and RING.read_text(encoding="ascii").startswith("Y"):
