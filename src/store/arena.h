@@ -14,9 +14,10 @@
 // dropped regions still hold in other processes' hands. usedBytes() <= capacity, always; reserve() makes room by
 // core/eviction.h or says Busy.
 //
-// What leaves together is a unit: a chunk, or the two 1 MiB chunks of a 2 MiB page. A unit in use (a View or a
-// Reservation lives) never leaves; forget() makes it invisible at once and frees it after its last use;
-// evict() lets it be.
+// What leaves together is a unit: a chunk, or the two 1 MiB chunks of a 2 MiB page. Of an object that was read as a
+// file, and that others own, all units leave together, up to an eighth of the capacity: less than all of it is no file,
+// and its memory is the next one's. A unit in use (a View or a Reservation lives) never leaves; forget() makes it
+// invisible at once and frees it after its last use; evict() lets it be.
 //
 // Integrity: a granule's CRC32C comes with commit() and goes with views; the arena itself computes none.
 //
