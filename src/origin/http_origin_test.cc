@@ -375,6 +375,15 @@ TEST_F(HttpOriginTest, mayEndWhileALongListIsRead) {
   ScriptedServer server(
       [](const ScriptedRequest&, ScriptedReply& reply) { reply.answer(200, "", longAzureList("m1")); });
   use("az://acct/data/p", azureConfig(server));
+  io::Awaited<bool> busy, go_on;  // the pool's only thread has other work until the origin is gone
+  loop_.in([&] {
+    const auto work = [&] {
+      busy.give(true);
+      go_on.wait();
+    };
+    ASSERT_TRUE(pool_->submit(work, [] {}));
+  });
+  busy.wait();
   io::Awaited<bool> coming;
   bool told = false;
   loop_.in([&] {
@@ -384,6 +393,7 @@ TEST_F(HttpOriginTest, mayEndWhileALongListIsRead) {
   });
   ASSERT_TRUE(coming.wait());
   loop_.in([&] { origin_.reset(); });
+  go_on.give(true);
   io::Awaited<bool> idle;
   loop_.in([&] {
     pool_ = std::make_unique<io::WorkerPool>(loop_.reactor(), 1, 1);  // joins the old one: the page was read

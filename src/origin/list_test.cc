@@ -127,6 +127,79 @@ TEST(Lists, whereTheNextPageBeginsIsFoundWithoutReadingThisOne) {
     EXPECT_EQ(plainTextOf(none, "NextMarker"), "") << none;
 }
 
+void expectSame(const std::string& text, const std::optional<ListPage>& plain, const Result<ListPage>& tree) {
+  ASSERT_TRUE(plain) << text;
+  ASSERT_TRUE(tree) << text;
+  EXPECT_EQ(plain->next, tree->next);
+  ASSERT_EQ(names(*plain), names(*tree)) << text;
+  for (std::size_t i = 0; i < tree->entries.size(); ++i) {
+    const ListEntry &a = plain->entries[i], &b = tree->entries[i];
+    EXPECT_EQ(a.info.size, b.info.size) << text;
+    EXPECT_EQ(a.info.version, b.info.version) << text;
+    EXPECT_EQ(a.info.mtime_ns, b.info.mtime_ns) << text;
+    EXPECT_EQ(a.md5, b.md5) << text;
+  }
+}
+
+const std::string kAzureUsual =
+    "<Blob><Name>p/&quot;a&quot; &amp; b</Name><Snapshot/><Properties><Creation-Time>Sun, 06 Nov 1994 08:49:37 "
+    "GMT</Creation-Time><Last-Modified>Sun, 06 Nov 1994 08:49:37 GMT</Last-Modified><Etag>0x8D&amp;</Etag>"
+    "<Content-Length>3</Content-Length><Content-Type>a/b; c=&quot;d&quot;</Content-Type><Content-Encoding/>"
+    "<Content-MD5>XrY7u+Ae7tCTyyK7j1rNww==</Content-MD5><BlobType>BlockBlob</BlobType></Properties><Metadata><x>y</x>"
+    "<Hdi_IsFolder>&amp;</Hdi_IsFolder></Metadata><OrMetadata/></Blob>";
+
+TEST(AzureList, whatTheServiceWritesNeedsNoTree) {
+  for (const std::string& text :
+       {azure(""), azure(kAzureUsual, "a&amp;b"), azure(azureBlob("p/a%20+", 1, "", " Encoded=\"true\"")),
+        azure(azureBlob("p/d", 0, "<Metadata><hdi_isfolder>TRUE</hdi_isfolder></Metadata>") +
+              "<BlobPrefix><Name>p/d/</Name></BlobPrefix>\n <BlobPrefix><Properties><Etag>x</Etag></Properties>"
+              "<Name>p/e/</Name></BlobPrefix>"),
+        azure("<Blob><Name>p/r</Name><Properties><ResourceType>directory</ResourceType></Properties></Blob>")})
+    expectSame(text, readPlainAzureList(text, "p/"), readAzureListTree(text, "p/"));
+}
+
+TEST(S3List, whatServicesWriteNeedsNoTree) {
+  const std::string full =
+      "<Contents><ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ETag>\"9&amp;\"</ETag><Key>p%2Fx</"
+      "Key><LastModified>1994-11-"
+      "06T08:49:37.5Z</LastModified><Owner><DisplayName>o</DisplayName><ID>1</ID></Owner><Size>5</Size>"
+      "<StorageClass>STANDARD</StorageClass></Contents>\n<CommonPrefixes><Prefix>p/d%20/</Prefix></CommonPrefixes>";
+  const std::string more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t&amp;2</NextContinuationToken>";
+  for (const std::string& text :
+       {s3(""), s3(full + s3Object("p%2F", 0)), s3(more + full),
+        s3(full + more + "<EncodingType>url</EncodingType>", false), s3(s3Object("p/a%2", 1), false)})
+    expectSame(text, readPlainS3List(text, "p/"), readS3ListTree(text, "p/"));
+}
+
+TEST(Lists, whatOnlyATreeTellsIsReadFromOne) {
+  const std::string a = azureBlob("p/a", 1), doubled = "<Name>p/b</Name><Name>p/c</Name>";
+  const std::string about = "<Properties><Etag>e</Etag><Content-Length>1</Content-Length></Properties>";
+  for (const std::string& text :
+       {azure("<!-- --> " + a), azure(azureBlob("<![CDATA[p/b]]>", 1)), azure(azureBlob("p/&#98;", 1)),
+        azure("<Blob>" + doubled + about + "</Blob>"), azure(azureBlob("p/b", 1, "", " Encoded='true'")),
+        azure(a) + "<!-- -->", azure("<Blob>" + about + "<Properties/><Name>p/b</Name></Blob>"),
+        azure(azureBlob("p/a\r\n", 1)), azure("</Blobs><Blobs>" + a)}) {
+    EXPECT_FALSE(readPlainAzureList(text, "p/")) << text;
+    EXPECT_TRUE(parseAzureList(text, "p/", "")) << text;
+  }
+  const std::string object = s3Object("p/a%2B", 1);
+  for (const std::string& text :
+       {s3(std::string(5'000, ' ') + object + "<EncodingType>url</EncodingType>" + std::string(5'000, ' '), false),
+        s3(object + "<EncodingType>x</EncodingType>"), s3("<!-- -->" + object),
+        s3(object + "<IsTruncated/><IsTruncated/>")}) {
+    EXPECT_FALSE(readPlainS3List(text, "p/")) << text;
+    EXPECT_TRUE(parseS3List(text, "p/", "")) << text;
+  }
+}
+
+TEST(Lists, noPartOfAListPassesForAWholeOne) {
+  const std::string azures = azure(kAzureUsual, "next"), objects = s3(s3Object("p/a", 1));
+  for (std::size_t size = 0; size < azures.size(); ++size)
+    EXPECT_FALSE(parseAzureList(azures.substr(0, size), "p/", ""));
+  for (std::size_t size = 0; size < objects.size(); ++size)
+    EXPECT_FALSE(parseS3List(objects.substr(0, size), "p/", ""));
+}
+
 TEST(Lists, deepNestingIsJustAnotherBadAnswer) {
   std::string deep;
   for (int i = 0; i < 500'000; ++i) deep += "<a>";

@@ -1,9 +1,13 @@
 #include "origin/s3_list.h"
 
+#include <array>
 #include <fmt/format.h>
 #include <pugixml.hpp>
+#include <utility>
 
+#include "origin/dialect.h"
 #include "origin/encoding.h"
+#include "origin/plain_xml.h"
 
 namespace forebay::origin {
 namespace {
@@ -14,63 +18,162 @@ std::unexpected<Error> corrupt(const std::string& why) {
   return fail(Code::Corrupt, "the list that the origin sent can't be right: " + why);
 }
 
-struct Reader {
-  std::string_view prefix;
-  bool encoded = false;
+// Of an object or a common prefix, as text.
+enum Field : std::uint8_t { kKey, kSize, kEtag, kModified, kPrefix, kUnused };
+using Fields = std::array<std::string_view, kUnused>;
+constexpr std::array<const char*, kUnused> kFieldNames = {"Key", "Size", "ETag", "LastModified", "Prefix"};
 
-  Result<std::string> below(std::string_view text) const {
-    std::string name(text);
-    if (encoded) {
-      Result<std::string> decoded = percentDecode(text, Plus::IsSpace);
-      if (!decoded) return corrupt(decoded.error().message);
-      name = std::move(*decoded);
-    }
-    if (!name.starts_with(prefix)) return corrupt(fmt::format("{} isn't below what was listed", shown(name)));
-    return name.substr(prefix.size());
-  }
+Field fieldOf(std::string_view name) {
+  std::size_t field = 0;
+  while (field != kUnused && name != kFieldNames[field]) ++field;
+  return static_cast<Field>(field);
+}
 
-  Status addObject(const pugi::xml_node& element, ListPage& page) const {
-    std::string name = TRY(below(element.child_value("Key")));
-    const auto size = parseNumber(element.child_value("Size"));
-    std::string etag = bareEtag(element.child_value("ETag"));
+// Of the whole answer.
+enum About : std::uint8_t { kEncoding, kTruncated, kNext, kOther };
+constexpr std::array<const char*, kOther> kAboutNames = {"EncodingType", "IsTruncated", "NextContinuationToken"};
+using Abouts = std::array<std::string, kOther>;
+
+class Builder {
+ public:
+  Builder(std::string_view prefix, bool encoded) : prefix_(prefix), encoded_(encoded) {}
+
+  Status addObject(const Fields& fields) {
+    std::string name = TRY(below(fields[kKey]));
+    const auto size = parseNumber(fields[kSize]);
+    std::string etag = bareEtag(fields[kEtag]);
     if (!size || etag.empty()) return corrupt(fmt::format("{} has no size or no ETag", shown(name)));
     if (name.empty() && *size == 0) return {};  // "dir/": the marker that some tools leave for a directory
-    const std::int64_t mtime = parseIsoTime(element.child_value("LastModified")).value_or(0);
-    page.entries.push_back({.name = std::move(name),
-                            .directory = false,
-                            .info = {.size = *size, .version = std::move(etag), .mtime_ns = mtime}});
+    const std::int64_t mtime = parseIsoTime(fields[kModified]).value_or(0);
+    page_.entries.push_back({.name = std::move(name),
+                             .directory = false,
+                             .info = {.size = *size, .version = std::move(etag), .mtime_ns = mtime}});
     return {};
   }
 
-  Status addPrefix(const pugi::xml_node& element, ListPage& page) const {
-    std::string name = TRY(below(element.child_value("Prefix")));
+  Status addPrefix(const Fields& fields) {
+    std::string name = TRY(below(fields[kPrefix]));
     if (!name.ends_with('/')) return corrupt(fmt::format("the prefix {} doesn't end with '/'", shown(name)));
     name.pop_back();
-    page.entries.push_back({.name = std::move(name), .directory = true, .info = {}});
+    page_.entries.push_back({.name = std::move(name), .directory = true, .info = {}});
     return {};
   }
+
+  Result<ListPage> page(std::string_view truncated, std::string next) {
+    if (truncated != "true") return std::move(page_);
+    if (next.empty()) return corrupt("it goes on, but doesn't say where");
+    page_.next = std::move(next);
+    return std::move(page_);
+  }
+
+ private:
+  Result<std::string> below(std::string_view name) const {
+    std::string decoded;
+    if (encoded_) {
+      Result<std::string> plain = percentDecode(name, Plus::IsSpace);
+      if (!plain) return corrupt(plain.error().message);
+      decoded = std::move(*plain);
+      name = decoded;
+    }
+    if (!name.starts_with(prefix_)) return corrupt(fmt::format("{} isn't below what was listed", shown(name)));
+    return std::string(name.substr(prefix_.size()));
+  }
+
+  std::string_view prefix_;
+  bool encoded_;
+  ListPage page_;
+};
+
+bool isEncoded(std::string_view encoding) {
+  return encoding == "url";
+}
+
+// ---- plain XML, as services write it ----
+
+class PlainReader {
+ public:
+  PlainReader(std::string_view xml, Builder& builder) : in_(xml), builder_(builder) {}
+
+  // False: it isn't plain, or isn't such a list; the tree tells.
+  bool read(Abouts& abouts) {
+    if (!in_.next() || in_.name() != "ListBucketResult") return false;
+    std::array<bool, kOther> seen{};
+    while (in_.next()) {
+      const bool object = in_.name() == "Contents";
+      if (object || in_.name() == "CommonPrefixes") {
+        Fields fields;
+        if (!readFields(fields, object ? kKey : kPrefix)) return false;
+        if (!(object ? builder_.addObject(fields) : builder_.addPrefix(fields))) return false;
+        continue;
+      }
+      std::size_t about = 0;
+      while (about != kOther && in_.name() != kAboutNames[about]) ++about;
+      if (about == kOther) {
+        in_.skip();
+      } else {
+        if (std::exchange(seen[about], true)) return false;
+        abouts[about] = in_.text(scratch_[0]);
+      }
+    }
+    return in_.ended();
+  }
+
+ private:
+  bool readFields(Fields& fields, Field needed) {
+    std::array<bool, kUnused + 1> seen{};
+    while (in_.next()) {
+      const Field field = fieldOf(in_.name());
+      if (field == kUnused) {
+        in_.skip();
+      } else {
+        if (std::exchange(seen[field], true)) return false;
+        fields[field] = in_.text(scratch_[field]);
+      }
+    }
+    return seen[needed];
+  }
+
+  PlainXml in_;
+  Builder& builder_;
+  std::array<std::string, kUnused> scratch_;
 };
 
 }  // namespace
 
-Result<ListPage> parseS3List(std::string_view xml, std::string_view prefix, std::string_view token) {
+// Some services say at the end how their keys are written.
+std::optional<ListPage> readPlainS3List(std::string_view xml, std::string_view prefix) {
+  const bool encoded = isEncoded(plainTextOf(xml, kAboutNames[kEncoding]));
+  Builder builder(prefix, encoded);
+  Abouts abouts;
+  if (!PlainReader(xml, builder).read(abouts) || isEncoded(abouts[kEncoding]) != encoded) return std::nullopt;
+  auto page = builder.page(abouts[kTruncated], std::move(abouts[kNext]));
+  if (!page) return std::nullopt;
+  return std::move(*page);
+}
+
+// ---- any XML ----
+
+Result<ListPage> readS3ListTree(std::string_view xml, std::string_view prefix) {
   pugi::xml_document document;
   const pugi::xml_parse_result parsed = document.load_buffer(xml.data(), xml.size(), kParse);
   if (!parsed) return corrupt(fmt::format("{} at byte {}", parsed.description(), parsed.offset));
   const pugi::xml_node results = document.child("ListBucketResult");
   if (!results) return corrupt("it is no ListBucketResult");
-  const Reader reader{.prefix = prefix, .encoded = std::string_view(results.child_value("EncodingType")) == "url"};
-  ListPage page;
+  Builder builder(prefix, isEncoded(results.child_value(kAboutNames[kEncoding])));
   for (const pugi::xml_node& element : results.children()) {
     const std::string_view kind = element.name();
-    if (kind == "Contents") TRY(reader.addObject(element, page));
-    if (kind == "CommonPrefixes") TRY(reader.addPrefix(element, page));
+    if (kind != "Contents" && kind != "CommonPrefixes") continue;
+    Fields fields;
+    for (std::size_t field = 0; field != kUnused; ++field) fields[field] = element.child_value(kFieldNames[field]);
+    TRY(kind == "Contents" ? builder.addObject(fields) : builder.addPrefix(fields));
   }
-  if (std::string_view(results.child_value("IsTruncated")) == "true") {
-    page.next = results.child_value("NextContinuationToken");
-    if (page.next.empty()) return corrupt("it goes on, but doesn't say where");
-    if (page.next == token) return corrupt("its next page is itself");
-  }
+  return builder.page(results.child_value(kAboutNames[kTruncated]), results.child_value(kAboutNames[kNext]));
+}
+
+Result<ListPage> parseS3List(std::string_view xml, std::string_view prefix, std::string_view token) {
+  std::optional<ListPage> plain = readPlainS3List(xml, prefix);
+  ListPage page = plain ? std::move(*plain) : TRY(readS3ListTree(xml, prefix));
+  if (!page.next.empty() && page.next == token) return corrupt("its next page is itself");
   return page;
 }
 
