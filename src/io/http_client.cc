@@ -245,8 +245,17 @@ struct HttpCallbacks {
       return on ? size : stop(transfer, HttpFailure::Refused);
     }
     if (transfer.response.body.size() + size > transfer.request.max_body) return stop(transfer, HttpFailure::TooLarge);
+    if (transfer.response.body.empty()) makeRoom(transfer);
     transfer.response.body.append(data, size);
     return size;
+  }
+
+  // For a body whose length the other side says: what is appended to grows in place.
+  static void makeRoom(Transfer& transfer) {
+    curl_off_t length = 0;
+    if (curl_easy_getinfo(transfer.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) != CURLE_OK || length <= 0)
+      return;
+    transfer.response.body.reserve(std::min<std::size_t>(static_cast<std::size_t>(length), transfer.request.max_body));
   }
 
   // Ends the transfer: libcurl takes a short count for an error.

@@ -20,6 +20,9 @@ std::unexpected<Error> corrupt(const std::string& why) {
   return fail(Code::Corrupt, "the list that the origin sent can't be right: " + why);
 }
 
+// What a page has at most, and about what one costs without metadata: room for nearly all is made at once.
+constexpr std::size_t kMostEntries = 5'000, kLeastBytes = 300;
+
 // Of a Blob or a BlobPrefix, as text: a page has 5,000 of them, with 15 properties each.
 enum Property : std::uint8_t { kLength, kEtag, kModified, kMd5, kType, kUnused };
 struct Entry {
@@ -71,7 +74,9 @@ Result<ObjectInfo> infoOf(const Entry& entry) {
 
 class Builder {
  public:
-  explicit Builder(std::string_view prefix) : prefix_(prefix) {}
+  Builder(std::string_view prefix, std::size_t xml_bytes) : prefix_(prefix) {
+    page.entries.reserve(std::min(kMostEntries, xml_bytes / kLeastBytes));
+  }
 
   Status addBlob(const Entry& entry) {
     std::string below = TRY(belowOf(entry, prefix_));
@@ -209,7 +214,7 @@ Result<Entry> entryOf(const pugi::xml_node& element) {
 }  // namespace
 
 std::optional<ListPage> readPlainAzureList(std::string_view xml, std::string_view prefix) {
-  Builder builder(prefix);
+  Builder builder(prefix, xml.size());
   if (!PlainReader(xml, builder).read()) return std::nullopt;
   return std::move(builder.page);
 }
@@ -220,7 +225,7 @@ Result<ListPage> readAzureListTree(std::string_view xml, std::string_view prefix
   if (!parsed) return corrupt(fmt::format("{} at byte {}", parsed.description(), parsed.offset));
   const pugi::xml_node results = document.child("EnumerationResults");
   if (!results || !results.child("Blobs")) return corrupt("it is no EnumerationResults");
-  Builder builder(prefix);
+  Builder builder(prefix, xml.size());
   for (const pugi::xml_node& element : results.child("Blobs").children()) {
     const std::string_view kind = element.name();
     if (kind != "Blob" && kind != "BlobPrefix") continue;

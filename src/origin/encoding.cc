@@ -8,7 +8,7 @@
 namespace forebay::origin {
 namespace {
 
-constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
 constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 constexpr std::int64_t kSecond = 1'000'000'000;
 
@@ -158,17 +158,17 @@ std::optional<Md5> md5FromHex(std::string_view text) {
 
 std::string httpDate(std::int64_t wall_ns) {
   const Civil c = civilOf(wall_ns);
-  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[c.weekday], c.day, kMonths[c.month - 1], c.year,
-                     c.hour, c.minute, c.second);
+  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[c.weekday], c.day,
+                     kMonths.substr(3 * (static_cast<std::size_t>(c.month) - 1), 3), c.year, c.hour, c.minute,
+                     c.second);
 }
 
 std::optional<std::int64_t> parseHttpDate(std::string_view text) {
   // Day names are not checked: they say nothing that the date doesn't.
   if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT") return std::nullopt;
   if (text[7] != ' ' || text[11] != ' ' || text[16] != ' ' || text[19] != ':' || text[22] != ':') return std::nullopt;
-  int month = 0;
-  for (int i = 0; i < 12; ++i)
-    if (text.substr(8, 3) == kMonths[i]) month = i + 1;
+  const std::size_t at = kMonths.find(text.substr(8, 3));
+  const int month = at != std::string_view::npos && at % 3 == 0 ? static_cast<int>(at / 3) + 1 : 0;
   const Civil c{digits(text, 12, 4), month, digits(text, 5, 2), digits(text, 17, 2), digits(text, 20, 2),
                 digits(text, 23, 2), 0};
   if (month == 0 || c.year < 0 || c.day < 0 || c.hour < 0 || c.minute < 0 || c.second < 0) return std::nullopt;

@@ -1,5 +1,6 @@
 #include "origin/s3_list.h"
 
+#include <algorithm>
 #include <array>
 #include <fmt/format.h>
 #include <pugixml.hpp>
@@ -17,6 +18,9 @@ constexpr unsigned kParse = pugi::parse_default | pugi::parse_ws_pcdata_single; 
 std::unexpected<Error> corrupt(const std::string& why) {
   return fail(Code::Corrupt, "the list that the origin sent can't be right: " + why);
 }
+
+// What a page has at most, and about what one costs: room for nearly all is made at once.
+constexpr std::size_t kMostEntries = 1'000, kLeastBytes = 200;
 
 // Of an object or a common prefix, as text.
 enum Field : std::uint8_t { kKey, kSize, kEtag, kModified, kPrefix, kUnused };
@@ -36,7 +40,9 @@ using Abouts = std::array<std::string, kOther>;
 
 class Builder {
  public:
-  Builder(std::string_view prefix, bool encoded) : prefix_(prefix), encoded_(encoded) {}
+  Builder(std::string_view prefix, bool encoded, std::size_t xml_bytes) : prefix_(prefix), encoded_(encoded) {
+    page_.entries.reserve(std::min(kMostEntries, xml_bytes / kLeastBytes));
+  }
 
   Status addObject(const Fields& fields) {
     std::string name = TRY(below(fields[kKey]));
@@ -143,7 +149,7 @@ class PlainReader {
 // Some services say at the end how their keys are written.
 std::optional<ListPage> readPlainS3List(std::string_view xml, std::string_view prefix) {
   const bool encoded = isEncoded(plainTextOf(xml, kAboutNames[kEncoding]));
-  Builder builder(prefix, encoded);
+  Builder builder(prefix, encoded, xml.size());
   Abouts abouts;
   if (!PlainReader(xml, builder).read(abouts) || isEncoded(abouts[kEncoding]) != encoded) return std::nullopt;
   auto page = builder.page(abouts[kTruncated], std::move(abouts[kNext]));
@@ -159,7 +165,7 @@ Result<ListPage> readS3ListTree(std::string_view xml, std::string_view prefix) {
   if (!parsed) return corrupt(fmt::format("{} at byte {}", parsed.description(), parsed.offset));
   const pugi::xml_node results = document.child("ListBucketResult");
   if (!results) return corrupt("it is no ListBucketResult");
-  Builder builder(prefix, isEncoded(results.child_value(kAboutNames[kEncoding])));
+  Builder builder(prefix, isEncoded(results.child_value(kAboutNames[kEncoding])), xml.size());
   for (const pugi::xml_node& element : results.children()) {
     const std::string_view kind = element.name();
     if (kind != "Contents" && kind != "CommonPrefixes") continue;
