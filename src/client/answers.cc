@@ -21,6 +21,7 @@ DirectoryPage pageOf(wire::pb::ListReply& reply) {
   page.next_cursor = reply.next_cursor();
   page.hidden = reply.hidden();
   page.ttl = std::chrono::milliseconds(reply.ttl_ms());
+  page.entries.reserve(static_cast<std::size_t>(reply.entries_size()));
   for (auto& e : *reply.mutable_entries())
     page.entries.push_back({.name = std::move(*e.mutable_name()),
                             .directory = e.directory(),

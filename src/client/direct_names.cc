@@ -6,6 +6,7 @@
 #include "client/parts.h"
 #include "reader/owner_calls.h"
 #include "reader/plan_bytes.h"
+#include "wire/many_parts.h"
 
 namespace forebay::client {
 namespace {
@@ -169,11 +170,12 @@ void DirectList::send(core::NodeId node, std::deque<std::size_t>& waiting) {
   reader::sayHow(request, how(0));
   if (question_.options.from_origin) request.set_may_ask(false);
   call(node, wire::MessageType::ListRequest, request, {0}, [this](std::span<const std::size_t>, Bytes body) {
-    auto reply = wire::parse<wire::pb::ListReply>(body);
-    if (!reply) return said(0, core::BadBytes{}, &reply.error());
-    if (const auto event = reader::elsewhere(*reply)) return said(0, *event);
-    if (!reply->has_failure()) page_ = pageOf(*reply);
-    saidOf(0, reply->has_failure() ? &reply->failure() : nullptr);
+    const auto answer = wire::parseMany<wire::pb::ListReply>(body);
+    if (!answer) return said(0, core::BadBytes{}, &answer.error());
+    wire::pb::ListReply& reply = **answer;
+    if (const auto event = reader::elsewhere(reply)) return said(0, *event);
+    if (!reply.has_failure()) page_ = pageOf(reply);
+    saidOf(0, reply.has_failure() ? &reply.failure() : nullptr);
   });
 }
 

@@ -10,6 +10,7 @@
 #include "client/node_view.h"
 #include "client/read_operation.h"
 #include "client/shared_memory.h"
+#include "wire/many_parts.h"
 
 namespace forebay::client {
 namespace {
@@ -129,10 +130,11 @@ void NodeClient::list(std::string mount, std::string path, std::string cursor, L
       *connection_, wire::MessageType::ListRequest, std::move(request), deadline,
       [done = std::move(done)](Result<Bytes> body) mutable {
         if (!body) return done(fail(body.error()));
-        auto reply = wire::parse<wire::pb::ListReply>(*body);
-        if (!reply) return done(fail(reply.error()));
-        if (reply->has_failure()) return done(fail(wire::fromMessage(reply->failure())));
-        done(pageOf(*reply));
+        const auto answer = wire::parseMany<wire::pb::ListReply>(*body);
+        if (!answer) return done(fail(answer.error()));
+        wire::pb::ListReply& reply = **answer;
+        if (reply.has_failure()) return done(fail(wire::fromMessage(reply.failure())));
+        done(pageOf(reply));
       },
       call);
 }

@@ -58,9 +58,26 @@ class Reader {
   bool good_ = true;
 };
 
-// Whether the listing, now at `key` (a directory's ends with '/'), has passed where `object`'s prefix would stand.
-bool passed(std::string_view key, const std::string& object) {
-  return key > object + "/";
+// An entry's key, without writing it down.
+struct Key {
+  std::string_view name;
+  bool directory;
+};
+
+bool before(const Key& a, const Key& b) {
+  const std::size_t common = std::min(a.name.size(), b.name.size());
+  const int order = a.name.substr(0, common).compare(b.name.substr(0, common));
+  if (order != 0) return order < 0;
+  const auto next = [&](const Key& key) {
+    if (key.name.size() > common) return static_cast<int>(static_cast<unsigned char>(key.name[common]));
+    return key.directory ? int{'/'} : -1;
+  };
+  return next(a) < next(b);
+}
+
+// Whether the listing, now at `entry`, has passed where `object`'s prefix would stand.
+bool passed(const origin::ListEntry& entry, const origin::ListEntry& object) {
+  return before({object.name, true}, {entry.name, entry.directory});
 }
 
 std::size_t encodedSize(const origin::ListEntry& entry) {
@@ -74,14 +91,7 @@ std::string keyOf(const origin::ListEntry& entry) {
 }
 
 bool keyBefore(const origin::ListEntry& a, const origin::ListEntry& b) {
-  const std::size_t common = std::min(a.name.size(), b.name.size());
-  const int order = a.name.compare(0, common, b.name, 0, common);
-  if (order != 0) return order < 0;
-  const auto next = [&](const origin::ListEntry& e) {
-    if (e.name.size() > common) return static_cast<int>(static_cast<unsigned char>(e.name[common]));
-    return e.directory ? int{'/'} : -1;
-  };
-  return next(a) < next(b);
+  return before({a.name, a.directory}, {b.name, b.directory});
 }
 
 bool posixComponent(std::string_view name) {
@@ -136,48 +146,48 @@ Result<ViewCursor> ViewCursor::decode(std::string_view text) {
   return cursor;
 }
 
-ViewPage viewOf(origin::ListPage page, ViewCursor cursor, bool mixes) {
+ViewPage viewOf(std::span<const origin::ListEntry> page, std::string origin_next, ViewCursor cursor, bool mixes) {
   ViewPage view;
-  // S3 names a page's objects first and its prefixes after them; what follows needs them merged.
-  if (!std::ranges::is_sorted(page.entries, keyBefore)) std::ranges::stable_sort(page.entries, keyBefore);
-  auto& held = cursor.held;
+  view.released = std::move(cursor.held);
+  view.entries.reserve(page.size() + view.released.size());
+  std::vector<const origin::ListEntry*> held;
+  for (const auto& entry : view.released) held.push_back(&entry);
   const auto release = [&](auto from, auto to) {
-    for (auto at = from; at != to; ++at) view.entries.push_back(std::move(*at));
+    view.entries.insert(view.entries.end(), from, to);
     held.erase(from, to);
   };
-  for (auto& entry : page.entries) {
-    const std::string key = keyOf(entry);
+  for (const auto& entry : page) {
     if (entry.directory) {
       const auto hidden = std::ranges::find(held, entry.name, &origin::ListEntry::name);
       if (hidden != held.end()) {
-        view.hidden.push_back(hidden->name);
+        view.hidden.push_back((*hidden)->name);
         held.erase(hidden);
       }
     }
-    const auto done = std::ranges::stable_partition(held, [&](const auto& h) { return passed(key, h.name); });
+    const auto done = std::ranges::stable_partition(held, [&](const auto* h) { return passed(entry, *h); });
     release(held.begin(), done.begin());
     if (!entry.directory && entry.name.empty() && entry.info.size == 0) continue;  // the directory's own marker
     if (!posixComponent(entry.name)) {
       view.hidden.push_back(entry.name);
     } else if (entry.directory || !mixes) {
-      view.entries.push_back(std::move(entry));
+      view.entries.push_back(&entry);
     } else {
       if (held.size() >= kMaxHeld) release(held.begin(), held.begin() + 1);
-      held.push_back(std::move(entry));
+      held.push_back(&entry);
     }
   }
-  view.last = page.next.empty();
+  view.last = origin_next.empty();
   if (view.last) release(held.begin(), held.end());
   // The first of a chain are the least likely to be prefixes of what still comes far behind them.
   std::size_t bytes = 0;
-  for (const auto& entry : held) bytes += encodedSize(entry);
+  for (const auto* entry : held) bytes += encodedSize(*entry);
   while (bytes > kMaxHeldBytes) {
-    bytes -= encodedSize(held.front());
+    bytes -= encodedSize(*held.front());
     release(held.begin(), held.begin() + 1);
   }
-  cursor.origin_next = std::move(page.next);
-  cursor.started = true;
-  view.next = std::move(cursor);
+  for (const auto* entry : held) view.next.held.push_back(*entry);
+  view.next.origin_next = std::move(origin_next);
+  view.next.started = true;
   return view;
 }
 

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,13 +41,16 @@ std::string keyOf(const origin::ListEntry& entry);
 bool keyBefore(const origin::ListEntry& a, const origin::ListEntry& b);
 
 struct ViewPage {
-  std::vector<origin::ListEntry> entries;
+  std::vector<const origin::ListEntry*> entries;  // of the page, and of what the cursor held back
+  std::vector<origin::ListEntry> released;        // what it held back: some entries point here
   std::vector<std::string> hidden;
   ViewCursor next;  // meaningful unless last
   bool last = false;
 };
 
-// `mixes`: the origin can hold an object beside a prefix of its name (object stores; not directories).
-ViewPage viewOf(origin::ListPage page, ViewCursor cursor, bool mixes);
+// `page`: entries of the origin's, in the order of their keys; they must stay as long as the view is used.
+// `origin_next`: where the origin's listing goes on behind them; empty: it doesn't. `mixes`: the origin can hold an
+// object beside a prefix of its name (object stores; not directories).
+ViewPage viewOf(std::span<const origin::ListEntry> page, std::string origin_next, ViewCursor cursor, bool mixes);
 
 }  // namespace forebay::node

@@ -80,7 +80,7 @@ class FrozenTest : public NodeFixture {
     EXPECT_TRUE(loop.until([&] { return listed.has_value(); }));
     std::vector<std::string> keys;
     if (!*listed) return {listed->error().text()};
-    for (const auto& entry : (*listed)->page->entries) keys.push_back(keyOf(entry));
+    for (const auto* entry : (*listed)->page->entries) keys.push_back(keyOf(*entry));
     return keys;
   }
   std::string get(const std::string& path, const std::string& version) {

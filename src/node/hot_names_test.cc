@@ -244,7 +244,7 @@ class SentOnTest : public HotNamesTest {
   }
   std::string nameOnPage() {
     const auto listed = list(path, {.raw = true, .ask_owner = true});
-    return listed.page && listed.page->entries.size() == 1 ? listed.page->entries[0].name : "";
+    return listed.page && listed.page->entries.size() == 1 ? listed.page->entries[0]->name : "";
   }
   std::string version(ResolveOptions options = {.ask_owner = true}) {
     const auto found = resolve(path, options);

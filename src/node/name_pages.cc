@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "node/names.h"
+#include "wire/many_parts.h"
 #include "wire/messages.h"
 
 namespace forebay::node {
@@ -105,20 +106,21 @@ NameService::Listed NameService::viewed(View view, const PageFound& found) {
   const std::size_t end = std::min(page.entries.size(), first + view.max);
   const bool whole = end == page.entries.size();
   const bool last = whole && page.next.empty();
-  origin::ListPage part{.entries = {from, page.entries.begin() + static_cast<std::ptrdiff_t>(end)},
-                        .next = last ? "" : "more"};
+  const std::span part = std::span(page.entries).subspan(first, end - first);
   auto listing = std::make_shared<Listing>();
+  listing->keep = found.page;
   const std::string origin_next = whole ? page.next : view.cursor.origin_next;
   const std::string after = whole ? "" : keyOf(page.entries[end - 1]);
   ViewCursor next{.held = {}, .origin_next = origin_next, .after = after, .started = true};
   if (view.raw) {
-    listing->entries = std::move(part.entries);
+    for (const auto& entry : part) listing->entries.push_back(&entry);
   } else {
-    ViewPage shown = viewOf(std::move(part), std::move(view.cursor), !mount.origin->hasEmptyDirectories());
+    ViewPage shown = viewOf(part, last ? "" : "more", std::move(view.cursor), !mount.origin->hasEmptyDirectories());
     if (first >= page.counted) sayHidden(mount, view.path, shown.hidden);
     page.counted = std::max(page.counted, end);
     listing->hidden = shown.hidden.size();
     listing->entries = std::move(shown.entries);
+    listing->released = std::move(shown.released);
     next.held = std::move(shown.next.held);
   }
   if (!last) listing->next_cursor = next.encode();
@@ -197,24 +199,26 @@ core::WalkEvent NameService::ownersPage(const PageKey& key, TimePoint asked, Byt
     pageFetched(key, std::move(page), ttl);
     return core::Answered{};
   };
-  auto reply = wire::parse<wire::pb::ListReply>(body);
-  if (!reply) return taken(fail(reply.error()), Duration{0});
-  if (reply->has_failure()) {
-    const Error error = wire::fromMessage(reply->failure());
+  const auto answer = wire::parseMany<wire::pb::ListReply>(body);
+  if (!answer) return taken(fail(answer.error()), Duration{0});
+  wire::pb::ListReply& reply = **answer;
+  if (reply.has_failure()) {
+    const Error error = wire::fromMessage(reply.failure());
     if (error.code == Code::DeadlineExceeded) return core::TooSlow{};
     return taken(fail(error), Duration{0});
   }
-  if (const auto event = reader::elsewhere(*reply)) return *event;
-  const auto next = ViewCursor::decode(reply->next_cursor());
+  if (const auto event = reader::elsewhere(reply)) return *event;
+  const auto next = ViewCursor::decode(reply.next_cursor());
   if (!next || !next->after.empty())
     return taken(fail(Code::Corrupt, "an owner's page of a listing ends in the middle"), Duration{0});
   OriginPage page{.entries = {}, .next = next->origin_next};
-  for (auto& e : *reply->mutable_entries())
+  page.entries.reserve(static_cast<std::size_t>(reply.entries_size()));
+  for (auto& e : *reply.mutable_entries())
     page.entries.push_back({.name = std::move(*e.mutable_name()),
                             .directory = e.directory(),
                             .info = {e.size(), std::move(*e.mutable_version()), e.mtime_ns()}});
   if (!std::ranges::is_sorted(page.entries, keyBefore)) std::ranges::stable_sort(page.entries, keyBefore);
-  return taken(std::move(page), std::chrono::milliseconds(reply->ttl_ms()) - (io::Reactor::now() - asked));
+  return taken(std::move(page), std::chrono::milliseconds(reply.ttl_ms()) - (io::Reactor::now() - asked));
 }
 
 void NameService::pageFetched(const PageKey& key, Result<OriginPage> page, Duration ttl) {

@@ -46,7 +46,9 @@ struct NameAnswer {
 };
 
 struct Listing {
-  std::vector<origin::ListEntry> entries;
+  std::vector<const origin::ListEntry*> entries;  // of the page, which `keep` holds, and of `released`
+  std::shared_ptr<const void> keep;
+  std::vector<origin::ListEntry> released;
   std::string next_cursor;  // empty: the last page
   std::uint64_t hidden = 0;
 };

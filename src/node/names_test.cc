@@ -172,7 +172,7 @@ TEST_F(NamesTest, aPageThatNoFrameCarriesIsAskedForAgainWithHalfTheNames) {
   do {
     const auto page = list("d", cursor, 8'000);
     ASSERT_TRUE(page);
-    for (const auto& entry : page->page->entries) EXPECT_TRUE(seen.insert(entry.name).second) << entry.name;
+    for (const auto* entry : page->page->entries) EXPECT_TRUE(seen.insert(entry->name).second) << entry->name;
     cursor = page->page->next_cursor;
   } while (!cursor.empty());
   EXPECT_EQ(seen.size(), 2'000U);
@@ -234,7 +234,7 @@ TEST_F(NamesTest, noPageComesTwiceWhoeverAsksForHowMuchInWhichView) {
       const auto page = list("d", cursor, max, raw);
       EXPECT_TRUE(page);
       EXPECT_LE(page->page->entries.size(), max);
-      for (const auto& entry : page->page->entries) seen.push_back(entry.name);
+      for (const auto* entry : page->page->entries) seen.push_back(entry->name);
       cursor = page->page->next_cursor;
     } while (!cursor.empty());
     return seen;
@@ -272,13 +272,13 @@ TEST_F(NamesTest, aPageThatHoldsWhatTurnedOutWrongIsDroppedToo) {
   write("d/b", "2");
   ASSERT_TRUE(list("d"));
   write("d/a", "new", "v2");
-  EXPECT_EQ(list("d")->page->entries[0].info.version, "v1");
+  EXPECT_EQ(list("d")->page->entries[0]->info.version, "v1");
   loop.in([&] { names->forget(mount->id, "d/a"); });
-  EXPECT_EQ(list("d")->page->entries[0].info.version, "v2");
+  EXPECT_EQ(list("d")->page->entries[0]->info.version, "v2");
   // and what the origin says of a name is stronger than a page
   write("d/b", "newer", "v3");
   EXPECT_EQ(resolve("d/b", {.revalidate = true}), "v3 of 5");
-  EXPECT_EQ(list("d")->page->entries[1].info.version, "v3");
+  EXPECT_EQ(list("d")->page->entries[1]->info.version, "v3");
 }
 
 TEST_F(NamesTest, aCursorThatNobodyMadeIsRefused) {

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "node/directory_view.h"
+#include "wire/many_parts.h"
 
 namespace forebay::node {
 namespace {
@@ -11,8 +12,7 @@ namespace {
 constexpr std::uint32_t kNames = 5'000;                // what Azure gives at most
 constexpr std::size_t kMaxReplyBytes = 1'000 * 1'000;  // of a frame's 1 MiB
 
-wire::pb::ListReply replyOf(const origin::ListPage& page) {
-  wire::pb::ListReply reply;
+void fill(wire::pb::ListReply& reply, const origin::ListPage& page) {
   reply.set_next_cursor(page.next);
   for (const auto& entry : page.entries) {
     auto& e = *reply.add_entries();
@@ -23,7 +23,6 @@ wire::pb::ListReply replyOf(const origin::ListPage& page) {
     e.set_mtime_ns(entry.info.mtime_ns);
     if (entry.md5) e.set_md5(entry.md5->data(), entry.md5->size());
   }
-  return reply;
 }
 
 struct Listing {
@@ -37,15 +36,15 @@ struct Listing {
 void ask(const std::shared_ptr<Listing>& listing, std::uint32_t max) {
   listing->mount.source().list(
       listing->prefix, listing->next, max, listing->deadline, {}, [listing, max](Result<origin::ListPage> page) {
-        wire::pb::ListReply reply;
+        const wire::OfManyParts<wire::pb::ListReply> reply;
         if (!page) {
-          *reply.mutable_failure() = wire::toMessage(page.error());
+          *reply->mutable_failure() = wire::toMessage(page.error());
         } else {
           std::ranges::stable_sort(page->entries, keyBefore);  // S3 names objects first, prefixes after them
-          reply = replyOf(*page);
-          if (reply.ByteSizeLong() > kMaxReplyBytes && max > 1) return ask(listing, max / 2);
+          fill(*reply, *page);
+          if (reply->ByteSizeLong() > kMaxReplyBytes && max > 1) return ask(listing, max / 2);
         }
-        (void)listing->reply.send(wire::MessageType::ListReply, reply);
+        (void)listing->reply.send(wire::MessageType::ListReply, *reply);
       });
 }
 

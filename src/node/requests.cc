@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "node/origin_listing.h"
 #include "node/plan_bytes.h"
+#include "wire/many_parts.h"
 
 namespace forebay::node {
 namespace {
@@ -58,13 +59,14 @@ void fill(wire::pb::ListReply& to, const Result<NameService::Listed>& from) {
   to.set_ttl_ms(milliseconds(from->ttl));
   to.set_next_cursor(from->page->next_cursor);
   to.set_hidden(from->page->hidden);
-  for (const auto& entry : from->page->entries) {
+  to.mutable_entries()->Reserve(static_cast<int>(from->page->entries.size()));
+  for (const auto* entry : from->page->entries) {
     auto& e = *to.add_entries();
-    e.set_name(entry.name);
-    e.set_directory(entry.directory);
-    e.set_size(entry.info.size);
-    e.set_version(entry.info.version);
-    e.set_mtime_ns(entry.info.mtime_ns);
+    e.set_name(entry->name);
+    e.set_directory(entry->directory);
+    e.set_size(entry->info.size);
+    e.set_version(entry->info.version);
+    e.set_mtime_ns(entry->info.mtime_ns);
   }
 }
 
@@ -327,9 +329,9 @@ Status Requests::list(const io::Request& request, Bytes body, io::Reply& reply) 
       .no_fetch = message.no_fetch()};
   deps_.names.list(*mount, message.path(), message.cursor(), options, answerBy(request),
                    [reply = std::move(reply)](Result<NameService::Listed> listed) mutable {
-                     wire::pb::ListReply answer;
-                     fill(answer, listed);
-                     (void)reply.send(wire::MessageType::ListReply, answer);
+                     const wire::OfManyParts<wire::pb::ListReply> answer;
+                     fill(*answer, listed);
+                     (void)reply.send(wire::MessageType::ListReply, *answer);
                    });
   return {};
 }

@@ -1,6 +1,7 @@
 // Any bytes as each protobuf body: parsed, validated, and used the way their receivers use them.
 #include <algorithm>
 
+#include "wire/many_parts.h"
 #include "wire/messages.h"
 #include "wire/plan_bytes.h"
 
@@ -55,9 +56,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 5:
       tryAs<pb::ListRequest>(body);
       break;
-    case 6:
+    case 6: {
       tryAs<pb::ListReply>(body);
+      const auto one = parse<pb::ListReply>(body);
+      const auto many = parseMany<pb::ListReply>(body);
+      if (one.has_value() != many.has_value()) std::abort();
+      if (one && one->SerializeAsString() != (*many)->SerializeAsString()) std::abort();
       break;
+    }
     case 7:
       tryAs<pb::HaveRequest>(body);
       break;

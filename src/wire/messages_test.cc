@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "wire/frame.h"
+#include "wire/many_parts.h"
 #include "wire/read.h"
 
 namespace forebay::wire {
@@ -81,6 +82,26 @@ TEST(Messages, withUnknownFieldsAreUnderstood) {
   const auto back = parse<pb::Hello>(bytes);
   ASSERT_TRUE(back);
   EXPECT_EQ(back->name(), "n");
+}
+
+TEST(Messages, ofManyPartsAreTheSameAsOthers) {
+  OfManyParts<pb::ListReply> made;
+  for (int i = 0; i < 1'000; ++i) made->add_entries()->set_name(std::string(static_cast<std::size_t>(i % 50), 'x'));
+  std::vector<std::byte> bytes;
+  ASSERT_TRUE(serialize(*made, bytes));
+  auto read = parseMany<pb::ListReply>(bytes);
+  ASSERT_TRUE(read);
+  OfManyParts<pb::ListReply> moved = std::move(*read);
+  ASSERT_EQ(moved->entries_size(), 1'000);
+  std::string name = std::move(*moved->mutable_entries(49)->mutable_name());  // outlives the message
+  moved = {};
+  EXPECT_EQ(name, std::string(49, 'x'));
+  EXPECT_EQ(moved->entries_size(), 0);
+
+  made->mutable_entries(7)->set_name(std::string(kMaxPath + 1, 'x'));
+  ASSERT_TRUE(serialize(*made, bytes));
+  EXPECT_EQ(parseMany<pb::ListReply>(bytes).error().code, Code::InvalidArgument);
+  EXPECT_EQ(parseMany<pb::ListReply>(bytesOf("\xff\xff\xff")).error().code, Code::InvalidArgument);
 }
 
 TEST(Messages, thatDontFitAFrameAreRefusedWhereTheyAreMade) {
