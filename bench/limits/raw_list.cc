@@ -4,8 +4,12 @@
 //   forebay_limit_raw_list --url "http://127.0.0.1:1/account/bench?restype=container&comp=list&prefix=d/&delimiter=/"
 //
 // Takes name, size, ETag and time of each blob, and keeps the last ones only. With --ahead one thread asks for the next
-// page while another reads the last. Prints one line of JSON; a request is a name.
+// page while another reads the last. With --search the text is searched for the four, in the order in which Azure
+// writes them, and not read as XML: names that are escaped come out wrong. Prints one line of JSON; a request is a
+// name.
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstring>
 #include <pugixml.hpp>
 #include <semaphore>
 #include <thread>
@@ -59,7 +63,13 @@ class Lister {
 
 class Names {
  public:
-  void read(std::string& page) {
+  explicit Names(bool search) : search_(search) {}
+  void read(std::string& page) { search_ ? search(page) : parse(page); }
+  std::uint64_t count() const { return count_; }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  void parse(std::string& page) {
     const auto parsed = document_.load_buffer_inplace(page.data(), page.size(), pugi::parse_minimal);
     if (!parsed) die(parsed.description());
     for (const pugi::xml_node& blob : document_.child("EnumerationResults").child("Blobs").children("Blob")) {
@@ -71,10 +81,33 @@ class Names {
       ++count_;
     }
   }
-  std::uint64_t count() const { return count_; }
-  std::uint64_t bytes() const { return bytes_; }
+  void search(std::string_view page) {
+    std::string_view text;
+    while (take(page, "<Blob><Name>", text)) {
+      name_ = text;
+      if (!take(page, "<Last-Modified>", text)) die("a blob without a time");
+      time_ = text;
+      if (!take(page, "<Etag>", text)) die("a blob without an ETag");
+      version_ = text;
+      if (!take(page, "<Content-Length>", text)) die("a blob without a size");
+      std::uint64_t size = 0;
+      std::from_chars(text.data(), text.data() + text.size(), size);
+      bytes_ += size;
+      ++count_;
+    }
+  }
 
- private:
+  // The text behind `before`, and `page` goes on behind it. False: there is none any more.
+  static bool take(std::string_view& page, std::string_view before, std::string_view& text) {
+    const void* const found = memmem(page.data(), page.size(), before.data(), before.size());
+    if (found == nullptr) return false;
+    page.remove_prefix(static_cast<std::size_t>(static_cast<const char*>(found) - page.data()) + before.size());
+    text = page.substr(0, page.find('<'));
+    page.remove_prefix(text.size());
+    return true;
+  }
+
+  const bool search_;
   pugi::xml_document document_;
   std::string name_, version_, time_;
   std::uint64_t count_ = 0, bytes_ = 0;
@@ -112,13 +145,14 @@ int main(int argc, char** argv) {
   using namespace forebay::bench;  // NOLINT(google-build-using-namespace)
   CLI::App app("The limit of a cold listing");
   std::string url;
-  bool with_ahead = false;
+  bool with_ahead = false, search = false;
   app.add_option("--url", url)->required();
   app.add_flag("--ahead", with_ahead, "Ask for the next page while the last is read");
+  app.add_flag("--search", search, "Search the text, and don't read it as XML");
   CLI11_PARSE(app, argc, argv);
   curl_global_init(CURL_GLOBAL_DEFAULT);
   Lister lister(url);
-  Names names;
+  Names names(search);
   Meter meter({});
   with_ahead ? ahead(lister, names) : inTurns(lister, names);
   meter.stop();
