@@ -155,9 +155,9 @@ TEST_F(CredentialKeeperTest, waitingIsBoundedInTimeAndNumber) {
     for (const TimePoint deadline : {now_ + 1ms, kNever, kNever})
       keeper_->get(deadline, [this](Result<CredentialPtr> c) { got_.push_back(std::move(c)); });
   });
-  while (got_.size() < 2) {
+  for (std::size_t ended = 0; ended < 2;) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    settle();
+    loop_.in([&] { ended = got_.size(); });
   }
   std::vector<Code> codes;
   for (const auto& result : got_) codes.push_back(result.error().code);
