@@ -9,6 +9,7 @@ namespace forebay::io {
 namespace {
 // Few: timers and posted tasks wait for them, and each may receive a MiB into fresh pages.
 constexpr int kEventsPerRound = 16;
+constexpr std::size_t kKeptTasks = 1'024;  // whose places are kept
 }  // namespace
 
 Result<std::unique_ptr<Reactor>> Reactor::create() {
@@ -112,14 +113,15 @@ void Reactor::runTimers() {
 }
 
 bool Reactor::runPosted(bool as_guest) {
-  std::vector<Task> tasks;
   {
     const std::lock_guard lock(posted_mutex_);
     if (as_guest && others_posted_) return false;
-    tasks.swap(posted_);
+    running_.swap(posted_);
     others_posted_ = false;
   }
-  for (Task& task : tasks) task();
+  for (Task& task : running_) task();
+  running_.clear();
+  if (running_.capacity() > kKeptTasks) std::vector<Task>().swap(running_);
   return true;
 }
 

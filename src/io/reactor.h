@@ -94,6 +94,7 @@ class Reactor {
   TimerId next_timer_ = 1;
   std::mutex posted_mutex_;
   std::vector<Task> posted_;
+  std::vector<Task> running_;   // of the loop: what was posted, while it runs
   bool others_posted_ = false;  // some of them are not the loop's own
 
   std::mutex driving_;     // whoever has it is the loop

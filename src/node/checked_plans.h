@@ -17,7 +17,7 @@ namespace forebay::node {
 
 class CheckedPlans {
  public:
-  static constexpr std::size_t kMost = 4'096;  // objects; with paths of 100 bytes about 2 MiB
+  static constexpr std::size_t kMost = 16'384;  // objects; with paths of 100 bytes about 8 MiB
 
   struct Checked {
     std::shared_ptr<const core::Plan> plan;  // null: no such mount here, or not a plan of it

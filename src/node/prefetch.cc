@@ -39,6 +39,7 @@ Prefetcher::~Prefetcher() {
 
 bool Prefetcher::saw(const SharedPlan& plan, const core::ChunkRange& range) {
   const std::uint64_t offset = (std::uint64_t{range.chunk} << plan->chunk_bits) + range.offset;
+  if (range.length == plan->size) return false;  // nothing follows
   said_.clear();
   const bool wide = readahead_.read(*plan, offset, range.length, said_);
   for (const core::RunsAhead& ahead : said_) due_.push_back({plan, ahead});

@@ -11,6 +11,8 @@ namespace {
 constexpr std::uint32_t kFrameBytes = kMiB;  // of bulk: long enough to be cheap, short enough for others to get between
 constexpr std::size_t kFramePieces = 64;     // of memory: 4 MiB in granules
 constexpr int kMaxRefetches = 8;
+constexpr std::size_t kKeptSessions = 16;  // that are over
+constexpr std::size_t kKeptItems = 256;    // of one of them: together about 2 MiB
 // Of an item: below it, the bytes' two copies cost no more than the place and the reader's system call. Measured in
 // batches of a thousand, CPU of both sides for each range: 4 KiB 4.3 us in place and 5.3 over the socket, 64 KiB 11
 // and 27.
@@ -341,63 +343,82 @@ class ReadSession::Item : public Waiter {
   TimePoint all_ready_{};  // of what was fetched
 };
 
-ReadSession::ReadSession(const ReadDeps& deps, io::Reply reply) : deps_(deps), reply_(std::move(reply)) {}
-ReadSession::~ReadSession() = default;
+ReadSessions::ReadSessions() {
+  free_.reserve(kKeptSessions);
+}
+ReadSessions::~ReadSessions() = default;
 
-void ReadSession::serve(const ReadDeps& deps, const io::Request& request, const wire::ReadView& read, io::Reply reply) {
-  std::shared_ptr<ReadSession> session(new ReadSession(deps, std::move(reply)));
+void ReadSessions::serve(const ReadDeps& deps, const io::Request& request, const wire::ReadView& read,
+                         io::Reply reply) {
+  std::shared_ptr<ReadSession> session;
+  if (free_.empty()) {
+    session.reset(new ReadSession(deps, *this));
+  } else {
+    session = std::move(free_.back());
+    free_.pop_back();
+  }
   session->self_ = session;
-  session->start(request, read);
+  session->start(request, read, std::move(reply));
 }
 
-void ReadSession::start(const io::Request& request, const wire::ReadView& read) {
+void ReadSessions::over(std::shared_ptr<ReadSession> session) {
+  if (free_.size() < kKeptSessions && session->items_.capacity() <= kKeptItems) free_.push_back(std::move(session));
+}
+
+ReadSession::ReadSession(const ReadDeps& deps, ReadSessions& home) : deps_(deps), home_(home) {}
+ReadSession::~ReadSession() = default;
+
+void ReadSession::start(const io::Request& request, const wire::ReadView& read, io::Reply reply) {
+  reply_ = std::move(reply);
   reply_.whenGone([this] { release(); });
-  std::vector<CheckedPlans::Checked> objects(read.objects());
-  for (std::size_t i = 0; i < objects.size(); ++i) objects[i] = deps_.plans.check(read.object(i), deps_.mounts);
-  const bool from_peer = request.from.peer, asks_owners = request.from.asksOwners();
-  Prefetcher* const prefetcher = asks_owners ? nullptr : deps_.prefetcher;
+  for (std::size_t i = 0; i < read.objects(); ++i) objects_.push_back(deps_.plans.check(read.object(i), deps_.mounts));
   open_ = read.items();
+  next_ = 0;
+  waiting_for_socket_ = false;
   takes_places_ = deps_.pins != nullptr && read.slab() != 0 && deps_.pins->mayMap(request.from) &&
                   read.slab() == static_cast<std::uint32_t>(deps_.arena.slabId());
-  if (takes_places_) who_ = Pins::Who::of(request.from);
-  for (std::size_t i = 0; i < read.items(); ++i) {
-    const wire::ReadItem item = read.item(i);
-    const auto index = static_cast<std::uint16_t>(i);
-    const CheckedPlans::Checked& object = objects[item.object];
-    if (object.plan == nullptr) {
-      items_.push_back(std::make_unique<Item>(*this, index, wire::ReadOutcome::Error,
-                                              Error{Code::PermissionDenied, "no such mount, or not a plan of it", 0}));
-      continue;
-    }
-    const bool relay = (item.flags & wire::kRelay) != 0;
-    const bool scans =
-        prefetcher != nullptr && (item.flags & wire::kNoBytes) == 0 && prefetcher->saw(object.plan, item.range);
-    const bool no_fill = (item.flags & wire::kNoFill) != 0, keep = (item.flags & wire::kKeep) != 0;
-    // A client keeps neither little bytes nor who else has them: each of its reads would be asked twice.
-    const bool little = request.from.direct && item.range.length <= core::kGranule;
-    const WantOptions want{.must_answer = relay || !asks_owners || keep,
-                           .relayed = relay && from_peer,
-                           .fallback = (item.flags & wire::kFallback) != 0,
-                           .no_fill = no_fill,
-                           .may_ask = asks_owners && !relay && !no_fill && !keep && !little,
-                           .insist = (item.flags & wire::kInsist) != 0,
-                           .keep = keep,
-                           .wide = scans || (item.flags & wire::kScan) != 0,
-                           .asker = from_peer ? request.from.node_id : core::kNoNode,
-                           .map_version = asks_owners ? request.header.map_version : 0,
-                           .deadline = request.deadline};
-    items_.push_back(std::make_unique<Item>(*this, index, object.plan, *object.mount, item, want, asks_owners));
-  }
-  for (auto& item : items_) item->begin();
-  if (prefetcher != nullptr) prefetcher->bringIn();
+  items_.reserve(read.items());
+  for (std::size_t i = 0; i < read.items(); ++i) add(request, static_cast<std::uint16_t>(i), read.item(i));
+  objects_.clear();
+  for (Item& item : items_) item.begin();
+  if (!request.from.asksOwners() && deps_.prefetcher != nullptr) deps_.prefetcher->bringIn();
   pump();
+}
+
+void ReadSession::add(const io::Request& request, std::uint16_t index, const wire::ReadItem& item) {
+  const CheckedPlans::Checked& object = objects_[item.object];
+  if (object.plan == nullptr) {
+    items_.emplace_back(*this, index, wire::ReadOutcome::Error,
+                        Error{Code::PermissionDenied, "no such mount, or not a plan of it", 0});
+    return;
+  }
+  if (takes_places_ && item.pin != 0) who_ = Pins::Who::of(request.from);
+  const bool from_peer = request.from.peer, asks_owners = request.from.asksOwners();
+  const bool relay = (item.flags & wire::kRelay) != 0;
+  const bool scans = !asks_owners && deps_.prefetcher != nullptr && (item.flags & wire::kNoBytes) == 0 &&
+                     deps_.prefetcher->saw(object.plan, item.range);
+  const bool no_fill = (item.flags & wire::kNoFill) != 0, keep = (item.flags & wire::kKeep) != 0;
+  // A client keeps neither little bytes nor who else has them: each of its reads would be asked twice.
+  const bool little = request.from.direct && item.range.length <= core::kGranule;
+  const WantOptions want{.must_answer = relay || !asks_owners || keep,
+                         .relayed = relay && from_peer,
+                         .fallback = (item.flags & wire::kFallback) != 0,
+                         .no_fill = no_fill,
+                         .may_ask = asks_owners && !relay && !no_fill && !keep && !little,
+                         .insist = (item.flags & wire::kInsist) != 0,
+                         .keep = keep,
+                         .wide = scans || (item.flags & wire::kScan) != 0,
+                         .asker = from_peer ? request.from.node_id : core::kNoNode,
+                         .map_version = asks_owners ? request.header.map_version : 0,
+                         .deadline = request.deadline};
+  items_.emplace_back(*this, index, object.plan, *object.mount, item, want, asks_owners);
 }
 
 void ReadSession::pump() {
   if (waiting_for_socket_ || !self_) return;
   const auto keep = self_;
   for (std::size_t idle = 0; idle < items_.size() && open_ > 0;) {
-    Item& item = *items_[next_++ % items_.size()];
+    Item& item = items_[next_++ % items_.size()];
     if (!item.sendable()) {
       ++idle;
       continue;
@@ -419,7 +440,9 @@ void ReadSession::pump() {
 
 void ReadSession::release() {
   items_.clear();
-  const auto keep = std::exchange(self_, nullptr);  // may be the last reference: nothing of this after here
+  reply_ = io::Reply();
+  // It may be another request's from here on.
+  if (auto self = std::exchange(self_, nullptr)) home_.over(std::move(self));
 }
 
 }  // namespace forebay::node

@@ -62,7 +62,7 @@ class ReadSessionTest : public NodeFixture, public io::RequestHandler {
   }
   void request(const io::Request&, Bytes, io::Reply) override {}
   void read(const io::Request& request, const wire::ReadView& read, io::Reply reply) override {
-    ReadSession::serve({loop.reactor(), mounts, *arena, *chunks, plans, {}}, request, read, std::move(reply));
+    sessions.serve({loop.reactor(), mounts, *arena, *chunks, plans, {}}, request, read, std::move(reply));
   }
 
   static wire::ReadItem item(std::uint32_t chunk, std::uint32_t offset, std::uint32_t length, std::uint16_t flags = 0) {
@@ -86,6 +86,7 @@ class ReadSessionTest : public NodeFixture, public io::RequestHandler {
   std::uint64_t hits() const { return mount->metrics->hits.value(); }
 
   CheckedPlans plans;
+  ReadSessions sessions;
   std::unique_ptr<io::Server> server;
   std::unique_ptr<reader::Channel> channel;
 };

@@ -241,7 +241,7 @@ void Requests::read(const io::Request& request, const wire::ReadView& read, io::
   }
   const ReadDeps deps{deps_.reactor, deps_.mounts, deps_.arena,  deps_.chunks,
                       plans_,        &prefetcher_, &slow_reads_, &pins_};
-  ReadSession::serve(deps, request, read, std::move(reply));
+  read_sessions_.serve(deps, request, read, std::move(reply));
 }
 
 void Requests::newerMap(const io::RemoteInfo& from, std::uint64_t version) {

@@ -85,6 +85,7 @@ class Requests : public io::RequestHandler {
   Completions completions_;
   Pins pins_;
   LoadRequests load_requests_;
+  ReadSessions read_sessions_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

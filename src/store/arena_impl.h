@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/block_pool.h"
 #include "core/eviction.h"
 #include "store/arena.h"
 #include "store/region.h"
@@ -244,6 +245,7 @@ struct Arena::Impl {
   bool makes_none = false;                               // the kernel had no memory: until the next region
   std::uint64_t last_region_size = 0;
   std::uint64_t client_pinned_bytes = 0;
+  const std::shared_ptr<BlockPool> view_blocks = std::make_shared<BlockPool>(1'024);  // of views that are being sent
   std::uint64_t next_region_name = 1;
   std::uint32_t regions = 0;
   std::uint64_t units = 0, pinned_bytes = 0, refused = 0, not_admitted = 0, evicted_units = 0, evicted_bytes = 0;

@@ -93,7 +93,7 @@ void View::release() {
 }
 
 std::shared_ptr<const void> View::keepAlive() && {
-  return std::make_shared<View>(std::move(*this));
+  return std::allocate_shared<View>(PooledIn<View>(arena_->impl_->view_blocks), std::move(*this));
 }
 
 }  // namespace forebay::store
