@@ -29,7 +29,7 @@ struct Arguments {
 
 struct Reader {
   std::shared_ptr<client::NodeClient> client;
-  core::Plan plan;
+  core::SharedPlan plan;
   std::vector<std::byte> bytes;
   std::optional<Result<std::size_t>> result;
 };
@@ -49,7 +49,7 @@ class Readers {
         reader.client->resolve(arguments.mount, arguments.path, {}, io::Reactor::now() + kDeadline, std::move(done));
       }));
       if (known.directory) return fail(Code::InvalidArgument, arguments.path + " is a directory");
-      reader.plan = known.plan;
+      reader.plan = std::make_shared<const core::Plan>(known.plan);
       reader.bytes.resize(known.plan.size);
     }
     return made;

@@ -61,7 +61,10 @@ void runBatch(client::NodeClient& client, const Arguments& a, std::size_t first,
       failed(1, (*plans)[i].error());
       continue;
     }
-    items.push_back({.plan = (*plans)[i]->plan, .offset = 0, .length = a.size, .into = {bytes[i]}});
+    items.push_back({.plan = std::make_shared<const core::Plan>((*plans)[i]->plan),
+                     .offset = 0,
+                     .length = a.size,
+                     .into = {bytes[i]}});
     which.push_back(i);
   }
   start = io::Reactor::now();

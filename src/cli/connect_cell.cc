@@ -31,7 +31,9 @@ class NodeCell : public Cell {
   }
   Result<std::size_t> read(const std::string&, const core::Plan& plan, std::uint64_t offset,
                            MutableBytes into) override {
-    return client::wait<std::size_t>([&](auto done) { node_->read(plan, offset, into, deadline(), std::move(done)); });
+    return client::wait<std::size_t>([&](auto done) {
+      node_->read(std::make_shared<const core::Plan>(plan), offset, into, deadline(), std::move(done));
+    });
   }
   Result<wire::pb::LoadReply> load(std::span<const core::Plan> plans, const client::LoadTarget& target) override {
     return client::wait<wire::pb::LoadReply>(

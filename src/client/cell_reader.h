@@ -12,12 +12,16 @@
 #include <string>
 #include <vector>
 
+#include "base/few.h"
 #include "base/result.h"
 #include "client/client.h"
 
 namespace forebay::client {
 
 class OperationLoop;
+
+// Of the caller's memory, in order.
+using Rooms = Few<MutableBytes, 1>;
 
 struct ResolveOptions {
   bool object_only = false;  // an object of exactly this name, whatever else there is
@@ -27,7 +31,7 @@ struct ResolveOptions {
   std::uint32_t fill_up_to = 0;
   // By name, or empty: memory for objects that are to be read whole. A direct client has those of at most `fill_up_to`
   // bytes put there with the same request where it can (Attributes::read); what is there otherwise means nothing.
-  std::vector<std::vector<MutableBytes>> into = {};
+  std::vector<Rooms> into = {};
 };
 
 struct ListOptions {
@@ -42,10 +46,10 @@ using CallId = std::uint64_t;
 
 // A range of an object and where its bytes go: the pieces in order, together at least as long as what is read.
 struct BatchItem {
-  core::Plan plan;
+  core::SharedPlan plan;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;  // cut at the object's end
-  std::vector<MutableBytes> into;
+  Rooms into;
 };
 
 // Bytes of one version of an object, which stay where and what they are for as long as `keep` lives.

@@ -83,7 +83,7 @@ class Client {
   // Bytes [offset, offset + into.size()) of that version, cut at its end: the number of bytes read, 0 at or beyond
   // the end. `into` must stay until `done` has run. Either all of them or an error: Gone if the version left the
   // origin before its bytes were cached.
-  virtual void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
+  virtual void read(const core::SharedPlan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
                     Callback<std::size_t> done) = 0;
 
   // A file whose content is that version, whole and verified, for reading and mapping. It stays what it is for as long

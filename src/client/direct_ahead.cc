@@ -11,10 +11,10 @@ constexpr Duration kWarmDeadline = 30s;
 
 }  // namespace
 
-bool DirectAhead::saw(const core::Plan& plan, std::uint64_t offset, std::uint64_t length) {
+bool DirectAhead::saw(const core::SharedPlan& plan, std::uint64_t offset, std::uint64_t length) {
   if (length == 0) return false;
   said_.clear();
-  const bool scan = readahead_.read(plan, offset, length, said_);
+  const bool scan = readahead_.read(*plan, offset, length, said_);
   if (!said_.empty() && patience_ > 0) due_.push_back({plan, said_});
   return scan && patience_ > 0;
 }
@@ -25,7 +25,7 @@ void DirectAhead::bringIn() {
   for (const Due& due : std::exchange(due_, {}))
     for (const core::RunsAhead& ahead : due.ahead) {
       const std::uint64_t start =
-          (std::uint64_t{ahead.chunk} << due.plan.chunk_bits) + std::uint64_t{ahead.runs.first} * core::kRun;
+          (std::uint64_t{ahead.chunk} << due.plan->chunk_bits) + std::uint64_t{ahead.runs.first} * core::kRun;
       const std::uint64_t length = std::uint64_t{ahead.runs.size()} * core::kRun;
       if (bytes_ + bytes + length > kMaxBytes) continue;
       bytes += length;

@@ -29,7 +29,7 @@ class DirectAhead {
   explicit DirectAhead(DirectCell& cell) : cell_(cell), readahead_({}) {}
 
   // Whether the range's reader will want the rest of its chunk too.
-  bool saw(const core::Plan& plan, std::uint64_t offset, std::uint64_t length);
+  bool saw(const core::SharedPlan& plan, std::uint64_t offset, std::uint64_t length);
   void bringIn();
   void heard(bool from_origin) {
     if (from_origin)
@@ -40,7 +40,7 @@ class DirectAhead {
 
  private:
   struct Due {
-    core::Plan plan;
+    core::SharedPlan plan;
     std::vector<core::RunsAhead> ahead;
   };
 

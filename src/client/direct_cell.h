@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/block_pool.h"
 #include "client/direct_ahead.h"
 #include "client/operation.h"
 #include "core/hedging.h"
@@ -40,6 +41,8 @@ class DirectCell : public OperationLoop {
   core::Hedging& hedging() { return hedging_; }
   std::atomic<std::uint64_t> hedges = 0;  // requests that left a slow node
   DirectAhead& ahead() { return ahead_; }
+  // Memory of questions on their way to their owners.
+  const std::shared_ptr<BlockPool>& walkBlocks() const { return walk_blocks_; }
   // Null: the map doesn't know that node.
   reader::Channel* to(core::NodeId node) { return channels_->to(node, *map_); }
 
@@ -72,6 +75,7 @@ class DirectCell : public OperationLoop {
   core::Hedging hedging_{{}};
   DirectAhead ahead_{*this};
   std::map<core::NodeId, TimePoint> heard_;
+  const std::shared_ptr<BlockPool> walk_blocks_ = std::make_shared<BlockPool>(1'024);
   std::set<core::NodeId> pulling_;
   bool asking_seeds_ = false;
 };

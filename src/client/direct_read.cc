@@ -93,16 +93,16 @@ class DirectRead::Request : public reader::ReadObserver, public std::enable_shar
     hear();
     if (std::exchange(open_[item], std::uint8_t{0}) == 0) return;
     Part& part = read_->parts_[parts_[item]];
-    core::WalkEvent event = eventOf(result);
-    Error error = errorOf(result);
-    if (std::holds_alternative<core::Answered>(event)) {
-      read_->cell_.ahead().heard(result.from_origin);
-      if (read_->warm_only_) part.range.length = 0;
-      if (part.range.length == 0) return read_->said(parts_[item], event);
-      error = {Code::Corrupt, fmt::format("node {} says that it sent all", channel_.address().text()), 0};
-      event = core::BadBytes{};
+    const core::WalkEvent event = eventOf(result);
+    if (!std::holds_alternative<core::Answered>(event)) {
+      const Error error = errorOf(result);
+      return read_->said(parts_[item], event, &error);
     }
-    read_->said(parts_[item], event, &error);
+    read_->cell_.ahead().heard(result.from_origin);
+    if (read_->warm_only_) part.range.length = 0;
+    if (part.range.length == 0) return read_->said(parts_[item], event);
+    const Error error{Code::Corrupt, fmt::format("node {} says that it sent all", channel_.address().text()), 0};
+    read_->said(parts_[item], core::BadBytes{}, &error);
   }
   void done(Status status) override {
     const auto keep = std::exchange(keep_, nullptr);
@@ -147,12 +147,12 @@ DirectRead::DirectRead(DirectCell& cell, std::vector<Wanted> wanted, Options opt
       wanted_(std::move(wanted)),
       warm_only_(options.warm_only),
       done_(std::move(done)) {
-  for (std::size_t i = 0; i < wanted_.size(); ++i) cut(wanted_, i, parts_);
+  for (std::size_t i = 0; i < wanted_.size(); ++i) cut(wanted_[i], i, parts_);
 }
 DirectRead::~DirectRead() = default;
 
 core::Slot DirectRead::slotOf(std::size_t part) const {
-  const core::Plan& plan = wanted_[parts_[part].wanted].plan;
+  const core::Plan& plan = *wanted_[parts_[part].wanted].plan;
   return core::slotOfChunk(plan.key, plan.first_slot, parts_[part].range.chunk);
 }
 
@@ -199,7 +199,7 @@ void DirectRead::send(core::NodeId node, std::deque<std::size_t>& waiting) {
         continue;
       }
       const Part& part = parts_[index];
-      if (!request.add(part.wanted, wanted_[part.wanted].plan, part.range, flagsOf(index))) break;
+      if (!request.add(part.wanted, *wanted_[part.wanted].plan, part.range, flagsOf(index))) break;
       bytes += part.range.length;
       parts.push_back(index);
       waiting.pop_front();

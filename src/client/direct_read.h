@@ -35,7 +35,7 @@ class DirectRead : public OwnerOperation {
   class Request;
   std::size_t questions() const override { return parts_.size(); }
   core::Slot slotOf(std::size_t part) const override;
-  std::uint32_t copiesOf(std::size_t part) const override { return wanted_[parts_[part].wanted].plan.copies; }
+  std::uint32_t copiesOf(std::size_t part) const override { return wanted_[parts_[part].wanted].plan->copies; }
   void starting() override;
   void send(core::NodeId node, std::deque<std::size_t>& waiting) override;
   void ended(std::size_t part, const Error* error) override;

@@ -1,5 +1,6 @@
 #include "client/node_batch.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace forebay::client {
@@ -37,7 +38,7 @@ void NodeBatch::goOn() {
 
 // What is mapped needs no group.
 void NodeBatch::cut() {
-  std::vector<Wanted> group;
+  ReadOperation::Ranges group;
   std::vector<std::size_t> in_group;
   std::uint64_t bytes = 0;
   const auto close = [&] {
@@ -50,10 +51,14 @@ void NodeBatch::cut() {
   for (std::size_t i = 0; i < items_.size(); ++i) {
     BatchItem& item = items_[i];
     if (shared_) {
-      if (const auto copied = shared_->read(item.plan, item.offset, item.length, item.into)) {
+      if (const auto copied = shared_->read(*item.plan, item.offset, item.length, item.into)) {
         results_[i] = *copied;
         continue;
       }
+    }
+    if (group.empty()) {
+      group.reserve(std::min(kItems, items_.size() - i));
+      in_group.reserve(std::min(kItems, items_.size() - i));
     }
     group.push_back(Wanted::of(std::move(item.plan), item.offset, item.length, std::move(item.into)));
     in_group.push_back(i);
@@ -67,7 +72,7 @@ void NodeBatch::cut() {
 void NodeBatch::ended(std::span<const Wanted> all, std::span<const std::size_t> items) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     results_[items[i]] = all[i].result();
-    if (shared_ && results_[items[i]]) shared_->wasRead(all[i].plan);
+    if (shared_ && results_[items[i]]) shared_->wasRead(*all[i].plan);
   }
   --open_;
   goOn();

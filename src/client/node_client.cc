@@ -139,34 +139,19 @@ void NodeClient::list(std::string mount, std::string path, std::string cursor, L
       call);
 }
 
-namespace {
-
-template <class T>
-ReadOperation::Done oneResult(Callback<T> done) {
-  return [done = std::move(done)](std::span<const Wanted> all) mutable {
-    const Result<std::uint64_t> result = all.front().result();
-    done(result ? Result<T>(static_cast<T>(*result)) : Result<T>(fail(result.error())));
-  };
-}
-
-}  // namespace
-
-void NodeClient::read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
+void NodeClient::read(core::SharedPlan plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
                       Callback<std::size_t> done) {
-  std::vector<Wanted> wanted;
-  wanted.push_back(Wanted::of(plan, offset, into.size(), {into}));
-  connection_->run(std::make_shared<ReadOperation>(*connection_, std::move(wanted),
-                                                   ReadOperation::Options{.deadline = deadline, .slabs = slabs()},
-                                                   oneResult<std::size_t>(std::move(done))));
+  connection_->run(std::allocate_shared<OneRead>(PooledIn<OneRead>(connection_->readBlocks()), *connection_,
+                                                 Wanted::of(std::move(plan), offset, into.size(), {into}),
+                                                 ReadOperation::Options{.deadline = deadline, .slabs = slabs()},
+                                                 std::move(done)));
 }
 
-void NodeClient::warm(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
+void NodeClient::warm(core::SharedPlan plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
                       Callback<std::uint64_t> done) {
-  std::vector<Wanted> wanted;
-  wanted.push_back(Wanted::of(plan, offset, length, {}));
-  connection_->run(std::make_shared<ReadOperation>(*connection_, std::move(wanted),
-                                                   ReadOperation::Options{.warm_only = true, .deadline = deadline},
-                                                   oneResult<std::uint64_t>(std::move(done))));
+  connection_->run(std::make_shared<OneRead>(*connection_, Wanted::of(std::move(plan), offset, length, {}),
+                                             ReadOperation::Options{.warm_only = true, .deadline = deadline},
+                                             std::move(done)));
 }
 
 void NodeClient::readBatch(std::vector<BatchItem> items, bool warm_only, TimePoint deadline,
@@ -331,7 +316,7 @@ class MountClient : public Client {
             Callback<DirectoryPage> done) override {
     node_->list(mount_, std::move(path), std::move(cursor), {.max = max, .raw = false}, deadline, std::move(done));
   }
-  void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
+  void read(const core::SharedPlan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
             Callback<std::size_t> done) override {
     node_->read(plan, offset, into, deadline, std::move(done));
   }

@@ -49,10 +49,10 @@ class NodeClient : public CellReader {
                   Callback<Answers> done, CallId call = 0) override;
   void list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,
             Callback<DirectoryPage> done, CallId call = 0) override;
-  void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
+  void read(core::SharedPlan plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
             Callback<std::size_t> done);
   // Brings [offset, offset + length) into the cell, and no byte here: the number of bytes that are there now.
-  void warm(const core::Plan& plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
+  void warm(core::SharedPlan plan, std::uint64_t offset, std::uint64_t length, TimePoint deadline,
             Callback<std::uint64_t> done);
 
   // In requests of up to 256 ranges or about 64 MiB, 16 open at a time.

@@ -37,7 +37,10 @@ void CellReader::view(const core::Plan& plan, std::uint64_t offset, std::uint64_
   auto memory = memoryFor(length);
   if (!memory) return post([done = std::move(done), error = memory.error()]() mutable { done(fail(error)); });
   std::vector<BatchItem> items;
-  items.push_back({.plan = plan, .offset = offset, .length = length, .into = {MutableBytes(memory->get(), length)}});
+  items.push_back({.plan = std::make_shared<const core::Plan>(plan),
+                   .offset = offset,
+                   .length = length,
+                   .into = {MutableBytes(memory->get(), length)}});
   readBatch(
       std::move(items), false, deadline,
       [memory = std::move(*memory), length, done = std::move(done)](BatchResults results) mutable {
@@ -51,7 +54,7 @@ NodeView::NodeView(NodeConnection& connection, std::shared_ptr<SharedMemory> sha
                    std::uint64_t offset, std::uint64_t length, const Options& options, Callback<BytesView> done)
     : connection_(connection),
       shared_(std::move(shared)),
-      plan_(plan),
+      plan_(std::make_shared<const core::Plan>(plan)),
       offset_(offset),
       length_(cutAt(plan, offset, length)),
       options_(options),
@@ -60,7 +63,7 @@ NodeView::NodeView(NodeConnection& connection, std::shared_ptr<SharedMemory> sha
 void NodeView::start() {
   if (length_ == 0) return done_(BytesView());
   if (!shared_) return read();
-  shared_->whole(plan_, options_.call, [self = shared_from_this()](std::shared_ptr<const MappedObject> object) {
+  shared_->whole(*plan_, options_.call, [self = shared_from_this()](std::shared_ptr<const MappedObject> object) {
     if (!object) return self->shared_->slabs()->whenKnown([self] { self->read(); });
     const Bytes bytes = object->bytes(self->offset_, self->length_);
     self->done_(BytesView{.bytes = bytes, .pinned = true, .keep = std::move(object)});
@@ -71,10 +74,10 @@ void NodeView::read() {
   auto memory = memoryFor(length_);
   if (!memory) return done_(fail(memory.error()));
   copy_ = std::move(*memory);
-  std::vector<Wanted> wanted;
+  ReadOperation::Ranges wanted;
   wanted.push_back(Wanted::of(plan_, offset_, length_, {MutableBytes(copy_.get(), length_)}));
   // What lies in two chunks never is in one piece.
-  const bool in_one = offset_ >> plan_.chunk_bits == (offset_ + length_ - 1) >> plan_.chunk_bits;
+  const bool in_one = offset_ >> plan_->chunk_bits == (offset_ + length_ - 1) >> plan_->chunk_bits;
   auto pinned = std::make_shared<PinnedBytes>();
   connection_.run(std::make_shared<ReadOperation>(
       connection_, std::move(wanted),
@@ -90,7 +93,7 @@ void NodeView::ended(const Wanted& wanted, const PinnedBytes& pinned) {
   auto keep = in_place ? std::make_shared<Pinned>(shared_->slabs(), pinned) : nullptr;
   if (wanted.error) return done_(fail(*wanted.error));
   if (in_place) return done_(BytesView{.bytes = pinned.bytes, .pinned = true, .keep = std::move(keep)});
-  if (shared_) shared_->wasRead(plan_);
+  if (shared_) shared_->wasRead(*plan_);
   done_(BytesView{.bytes = Bytes(copy_.get(), length_), .pinned = false, .keep = std::move(copy_)});
 }
 

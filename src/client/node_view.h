@@ -34,7 +34,7 @@ class NodeView : public std::enable_shared_from_this<NodeView> {
 
   NodeConnection& connection_;
   const std::shared_ptr<SharedMemory> shared_;
-  const core::Plan plan_;
+  const core::SharedPlan plan_;
   const std::uint64_t offset_, length_;
   const Options options_;
   Callback<BytesView> done_;

@@ -21,7 +21,12 @@ Operation::Operation(OperationLoop& loop, TimePoint deadline, CallId call)
     : deadline_(deadline == kNever ? io::Reactor::now() + kDefaultDeadline : deadline), loop_(loop), call_(call) {}
 
 void Operation::close() {
-  loop_.open_.erase(shared_from_this());
+  if (place_ == kNotOpen) return;
+  auto& open = loop_.open_;
+  const auto self = std::exchange(open[place_], std::move(open.back()));
+  if (open[place_]) open[place_]->place_ = place_;
+  open.pop_back();
+  place_ = kNotOpen;
 }
 
 void Operation::failed(const Error& error) {
@@ -74,7 +79,7 @@ void OperationLoop::stop() {
     closeChannels();
     const auto waiting = open_;
     for (const auto& operation : waiting)
-      if (open_.contains(operation) && operation->idle()) operation->abort(shuttingDown());
+      if (operation->place_ != Operation::kNotOpen && operation->idle()) operation->abort(shuttingDown());
     // What was posted before is asked for in later rounds of the loop, and refused: stop when all of it was.
     stopWhenIdle();
   });
@@ -99,16 +104,26 @@ void OperationLoop::stopWhenIdle() {
   reactor_->after(1ms, [this] { stopWhenIdle(); });
 }
 
-// What a callback starts is open at once, so that cancel() finds the second step of a call as it does the first.
+// What a callback starts is open at once, so that cancel() finds the second step of a call as it does the first. The
+// tasks are as small as they are so that the loop's queue has room for them without an allocation.
 void OperationLoop::run(std::shared_ptr<Operation> operation) {
-  const bool in_loop = reactor_->inLoop();
-  if (in_loop) open_.insert(operation);
-  reactor_->post([this, in_loop, operation = std::move(operation)] {
-    if (in_loop && !open_.contains(operation)) return;  // cancelled since
-    open_.insert(operation);
-    if (closing_) return operation->abort(shuttingDown());
-    operation->attempt();
+  if (!reactor_->inLoop()) return reactor_->post([this, operation = std::move(operation)] { begin(operation); });
+  open(operation);
+  reactor_->post([this, operation = std::move(operation)] {
+    if (operation->place_ != Operation::kNotOpen) begin(operation);  // else it was cancelled since
   });
+}
+
+void OperationLoop::begin(const std::shared_ptr<Operation>& operation) {
+  open(operation);
+  if (closing_) return operation->abort(shuttingDown());
+  operation->attempt();
+}
+
+void OperationLoop::open(const std::shared_ptr<Operation>& operation) {
+  if (operation->place_ != Operation::kNotOpen) return;
+  operation->place_ = open_.size();
+  open_.push_back(operation);
 }
 
 void OperationLoop::cancel(CallId call) {

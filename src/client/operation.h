@@ -9,8 +9,8 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <thread>
+#include <vector>
 
 #include "base/random.h"
 #include "client/cell_reader.h"
@@ -58,6 +58,8 @@ class Operation : public std::enable_shared_from_this<Operation> {
  private:
   OperationLoop& loop_;
   const CallId call_;
+  static constexpr std::size_t kNotOpen = SIZE_MAX;
+  std::size_t place_ = kNotOpen;  // among the open ones
   std::uint32_t attempts_ = 0;
   std::optional<Error> busy_;  // what the last attempt was told
   io::TimerId timer_ = 0;
@@ -90,7 +92,7 @@ class OperationLoop {
   io::Reactor& reactor() { return *reactor_; }
   Random& random() { return random_; }
   bool closing() const { return closing_; }
-  const std::set<std::shared_ptr<Operation>>& open() const { return open_; }
+  const std::vector<std::shared_ptr<Operation>>& open() const { return open_; }
 
  protected:
   Status startLoop(std::move_only_function<Status()> make_channels);
@@ -100,12 +102,14 @@ class OperationLoop {
 
  private:
   friend class Operation;
+  void begin(const std::shared_ptr<Operation>& operation);
+  void open(const std::shared_ptr<Operation>& operation);
   void stopWhenIdle();
 
   std::unique_ptr<io::Reactor> reactor_;
   std::unique_ptr<io::WorkerPool> resolver_;
   std::thread thread_;
-  std::set<std::shared_ptr<Operation>> open_;
+  std::vector<std::shared_ptr<Operation>> open_;
   Random random_;
   bool closing_ = false;
 };

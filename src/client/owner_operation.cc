@@ -22,7 +22,8 @@ void OwnerOperation::startMore() {
   walks_.resize(questions());
   while (next_ < questions() && active_ < kWindow) {
     ++active_;
-    walks_[next_] = std::make_unique<Walking>(Walking{.walk = core::OwnerWalk({}, {})});
+    walks_[next_] =
+        std::allocate_shared<Walking>(PooledIn<Walking>(cell_.walkBlocks()), Walking{.walk = core::OwnerWalk({}, {})});
     begin(next_++);
   }
   starting_ = false;

@@ -79,7 +79,7 @@ class OwnerOperation : public Operation {
   void wake();
   void arm();
 
-  std::vector<std::unique_ptr<Walking>> walks_;  // by question; null: not begun, or over
+  std::vector<std::shared_ptr<Walking>> walks_;  // by question; null: not begun, or over
   std::size_t next_ = 0, active_ = 0, over_ = 0;
   bool starting_ = false, flush_posted_ = false;
   std::map<core::NodeId, std::deque<std::size_t>> outbox_;

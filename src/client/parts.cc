@@ -32,15 +32,15 @@ void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::ui
   forEachRoom(pieces, offset, length, [&](MutableBytes room) { target.add(room); });
 }
 
-std::vector<MutableBytes> roomOf(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length) {
-  std::vector<MutableBytes> rooms;
+Rooms roomOf(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length) {
+  Rooms rooms;
   forEachRoom(pieces, offset, length, [&](MutableBytes room) { rooms.push_back(room); });
   return rooms;
 }
 
-Wanted Wanted::of(core::Plan plan, std::uint64_t offset, std::uint64_t length, std::vector<MutableBytes> into) {
+Wanted Wanted::of(core::SharedPlan plan, std::uint64_t offset, std::uint64_t length, Rooms into) {
   Wanted wanted;
-  wanted.length = offset >= plan.size ? 0 : std::min(length, plan.size - offset);
+  wanted.length = offset >= plan->size ? 0 : std::min(length, plan->size - offset);
   wanted.plan = std::move(plan);
   wanted.offset = offset;
   wanted.into = std::move(into);
@@ -54,14 +54,14 @@ Result<std::uint64_t> Wanted::result() const {
 
 bool Part::room(const Wanted& of, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) const {
   if (offset != range.offset || length > range.length) return false;
-  const std::uint64_t at = (std::uint64_t{range.chunk} << of.plan.chunk_bits) + offset;
+  const std::uint64_t at = (std::uint64_t{range.chunk} << of.plan->chunk_bits) + offset;
   addRoom(of.into, at - of.offset, length, target);
   return true;
 }
 
-std::vector<MutableBytes> Part::room(const Wanted& of, std::uint32_t offset, std::uint32_t length) const {
+Rooms Part::room(const Wanted& of, std::uint32_t offset, std::uint32_t length) const {
   if (offset != range.offset || length > range.length) return {};
-  return roomOf(of.into, (std::uint64_t{range.chunk} << of.plan.chunk_bits) + offset - of.offset, length);
+  return roomOf(of.into, (std::uint64_t{range.chunk} << of.plan->chunk_bits) + offset - of.offset, length);
 }
 
 bool Part::arrived(std::uint32_t offset, std::uint32_t length) {
@@ -71,16 +71,11 @@ bool Part::arrived(std::uint32_t offset, std::uint32_t length) {
   return true;
 }
 
-void cut(std::span<const Wanted> ranges, std::size_t index, std::vector<Part>& to) {
-  const Wanted& wanted = ranges[index];
-  const std::uint64_t end = wanted.offset + wanted.length;
-  for (std::uint64_t at = wanted.offset; at < end;) {
-    const auto chunk = static_cast<std::uint32_t>(at >> wanted.plan.chunk_bits);
-    const std::uint64_t start = std::uint64_t{chunk} << wanted.plan.chunk_bits;
-    const std::uint64_t stop = std::min(end, start + wanted.plan.chunkLength(chunk));
-    to.push_back({index, {chunk, static_cast<std::uint32_t>(at - start), static_cast<std::uint32_t>(stop - at)}});
-    at = stop;
-  }
+void RequestBuilder::clear() {
+  objects_.clear();
+  items_.clear();
+  last_.reset();
+  body_ = 0;
 }
 
 bool RequestBuilder::add(std::size_t wanted, const core::Plan& plan, const core::ChunkRange& range, std::uint16_t flags,

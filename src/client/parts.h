@@ -6,11 +6,13 @@
 // whatever a node sends next.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "client/cell_reader.h"
 #include "core/types.h"
 #include "io/connection.h"
 #include "reader/channel.h"
@@ -26,14 +28,14 @@ constexpr int kAnsweredFailures = 3;
 // A range, where its bytes go, and how it ended.
 struct Wanted {
   // `length` is cut at the object's end.
-  static Wanted of(core::Plan plan, std::uint64_t offset, std::uint64_t length, std::vector<MutableBytes> into);
+  static Wanted of(core::SharedPlan plan, std::uint64_t offset, std::uint64_t length, Rooms into);
 
   Result<std::uint64_t> result() const;
 
-  core::Plan plan;
+  core::SharedPlan plan;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;  // inside the object
-  std::vector<MutableBytes> into;
+  Rooms into;
   std::optional<Error> error;  // for good
   std::optional<Error> last;   // that may pass
   int answered_failures = 0;
@@ -44,7 +46,7 @@ struct Wanted {
 void addRoom(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length, io::BulkTarget& target);
 
 // The same part, as it is.
-std::vector<MutableBytes> roomOf(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length);
+Rooms roomOf(std::span<const MutableBytes> pieces, std::uint64_t offset, std::uint64_t length);
 
 // What is still missing of a range in one chunk.
 struct Part {
@@ -53,13 +55,23 @@ struct Part {
 
   // Room for bytes that are the part's next; false, and none, for others.
   bool room(const Wanted& of, std::uint32_t offset, std::uint32_t length, io::BulkTarget& target) const;
-  std::vector<MutableBytes> room(const Wanted& of, std::uint32_t offset, std::uint32_t length) const;
+  Rooms room(const Wanted& of, std::uint32_t offset, std::uint32_t length) const;
   // They are there. False: they had no room.
   bool arrived(std::uint32_t offset, std::uint32_t length);
 };
 
-// Appends the parts of ranges[index].
-void cut(std::span<const Wanted> ranges, std::size_t index, std::vector<Part>& to);
+// Appends the parts of `wanted`, which is range number `index`.
+template <class Parts>
+void cut(const Wanted& wanted, std::size_t index, Parts& to) {
+  const std::uint64_t end = wanted.offset + wanted.length;
+  for (std::uint64_t at = wanted.offset; at < end;) {
+    const auto chunk = static_cast<std::uint32_t>(at >> wanted.plan->chunk_bits);
+    const std::uint64_t start = std::uint64_t{chunk} << wanted.plan->chunk_bits;
+    const std::uint64_t stop = std::min(end, start + wanted.plan->chunkLength(chunk));
+    to.push_back({index, {chunk, static_cast<std::uint32_t>(at - start), static_cast<std::uint32_t>(stop - at)}});
+    at = stop;
+  }
+}
 
 // A Read's objects and items, within the protocol's limits. Parts of one range that follow each other name its object
 // once.
@@ -68,6 +80,7 @@ class RequestBuilder {
   // False: it doesn't fit any more.
   bool add(std::size_t wanted, const core::Plan& plan, const core::ChunkRange& range, std::uint16_t flags,
            std::uint64_t pin = 0);
+  void clear();  // to be used again
   std::span<const wire::ReadObject> objects() const { return objects_; }
   std::span<const wire::ReadItem> items() const { return items_; }
 

@@ -4,27 +4,28 @@
 
 namespace forebay::client {
 
-ReadOperation::ReadOperation(NodeConnection& connection, std::vector<Wanted> wanted, Options options, Done done)
+ReadOperation::ReadOperation(NodeConnection& connection, Ranges wanted, Options options, Done done)
     : NodeOperation(connection, options.deadline, options.call),
       wanted_(std::move(wanted)),
       warm_only_(options.warm_only),
       done_(std::move(done)),
       slabs_(options.warm_only ? nullptr : std::move(options.slabs)),
       pin_into_(std::move(options.pin_into)) {
-  for (std::size_t i = 0; i < wanted_.size(); ++i) cut(wanted_, i, parts_);
+  parts_.reserve(wanted_.size());
+  for (std::size_t i = 0; i < wanted_.size(); ++i) cut(wanted_[i], i, parts_);
 }
 
 // The next request, as large as one may be.
 void ReadOperation::attempt() {
-  RequestBuilder request;
+  RequestBuilder& request = connection().request();
   asked_.clear();
   slab_ = slabs_ && in_place_ ? slabs_->slab() : nullptr;
   if (slab_ && pin_into_) pin_ = slabs_->newPin();
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     const Part& part = parts_[i];
-    if (part.range.length == 0) continue;
+    if (!missing(part)) continue;
     const auto flags = static_cast<std::uint16_t>(warm_only_ ? wire::kRelay | wire::kNoBytes : wire::kRelay);
-    if (!request.add(part.wanted, wanted_[part.wanted].plan, part.range, flags, pin_)) break;
+    if (!request.add(part.wanted, *wanted_[part.wanted].plan, part.range, flags, pin_)) break;
     asked_.push_back(i);
   }
   if (asked_.empty()) return complete();
@@ -109,7 +110,6 @@ std::optional<Error> ReadOperation::settle() {
       wanted.error = wanted.last;
     wanted.last.reset();
   }
-  std::erase_if(parts_, [&](const Part& part) { return part.range.length == 0 || wanted_[part.wanted].error; });
   return passing;
 }
 
@@ -118,7 +118,7 @@ void ReadOperation::done(Status status) {
   request_ = 0;
   givePinBack();
   const std::optional<Error> passing = settle();
-  if (parts_.empty()) return complete();
+  if (std::ranges::none_of(parts_, [this](const Part& part) { return missing(part); })) return complete();
   if (!status) return failed(status.error());
   if (passing) return again(*passing);
   if (!progress_)
@@ -128,14 +128,14 @@ void ReadOperation::done(Status status) {
 
 void ReadOperation::finish(const Error& error) {
   for (const Part& part : parts_)
-    if (part.range.length != 0 && !wanted_[part.wanted].error) wanted_[part.wanted].error = error;
-  done_(wanted_);
+    if (missing(part)) wanted_[part.wanted].error = error;
+  tell(wanted_);
 }
 
 void ReadOperation::complete() {
   const auto self = shared_from_this();
   close();
-  done_(wanted_);
+  tell(wanted_);
 }
 
 }  // namespace forebay::client

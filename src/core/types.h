@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -58,6 +59,7 @@ struct Plan {
   }
   bool operator==(const Plan&) const = default;
 };
+using SharedPlan = std::shared_ptr<const Plan>;
 
 // Where a name lives: the top 16 bits of hash64(mount name, 0, path). Golden vectors hold it.
 Slot slotOfPath(std::string_view mount, std::string_view path);

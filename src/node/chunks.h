@@ -29,7 +29,7 @@
 
 namespace forebay::node {
 
-using SharedPlan = std::shared_ptr<const core::Plan>;
+using core::SharedPlan;
 
 // How a fetch went so far. Times that haven't been: TimePoint{}.
 struct FetchTrace {

@@ -26,7 +26,7 @@
 
 namespace forebay::sim {
 
-using SharedPlan = std::shared_ptr<const core::Plan>;
+using core::SharedPlan;
 using SharedMap = std::shared_ptr<const core::SlotMap>;
 using PlanDone = std::move_only_function<void(Result<SharedPlan>)>;
 using BytesDone = std::move_only_function<void(Result<std::vector<Token>>)>;

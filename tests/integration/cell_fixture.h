@@ -132,7 +132,8 @@ class CellTest : public testing::Test {
   Result<std::string> read(std::size_t i, const core::Plan& plan, std::uint64_t offset, std::size_t length) {
     std::string text(length, '?');
     const auto n = client::wait<std::size_t>([&](auto done) {
-      nodes[i].client->read(plan, offset, std::as_writable_bytes(std::span(text)), deadline(), std::move(done));
+      nodes[i].client->read(std::make_shared<const core::Plan>(plan), offset, std::as_writable_bytes(std::span(text)),
+                            deadline(), std::move(done));
     });
     if (!n) return fail(n.error());
     text.resize(*n);

@@ -401,7 +401,7 @@ TEST_F(DirectTest, aSlowOwnerIsLeftForACopyOfWhatItHas) {
   std::string room(text.size(), '?');
   const auto got = client::wait<std::uint64_t>([&](auto done) {
     std::vector<client::BatchItem> items;
-    items.push_back({.plan = (*plan)[0]->plan,
+    items.push_back({.plan = std::make_shared<const core::Plan>((*plan)[0]->plan),
                      .offset = 0,
                      .length = text.size(),
                      .into = {std::as_writable_bytes(std::span(room))}});

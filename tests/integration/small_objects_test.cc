@@ -36,8 +36,9 @@ class SmallObjects : public CellTest {
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (!found[i]) continue;
       read.push_back(i);
-      items.push_back(
-          {.plan = found[i]->plan, .length = texts[i].size(), .into = {std::as_writable_bytes(std::span(texts[i]))}});
+      items.push_back({.plan = std::make_shared<const core::Plan>(found[i]->plan),
+                       .length = texts[i].size(),
+                       .into = {std::as_writable_bytes(std::span(texts[i]))}});
     }
     const auto results = client::wait<client::CellReader::BatchResults>(
         [&](auto done) { nodes[node].client->readBatch(std::move(items), false, deadline(), std::move(done)); });

@@ -65,7 +65,7 @@ struct forebay_client {
 };
 struct forebay_object {
   std::shared_ptr<forebay::abi::Session> session;
-  forebay::core::Plan plan;
+  forebay::core::SharedPlan plan;
 };
 struct forebay_mapping {
   std::shared_ptr<const forebay::client::MappedObject> object;

@@ -38,7 +38,7 @@ struct Group {
   std::string mount;
   std::vector<std::size_t> indices;
   std::vector<std::string> paths;
-  std::vector<std::vector<MutableBytes>> into;
+  std::vector<client::Rooms> into;
   std::size_t bytes = 0;
 };
 
@@ -351,19 +351,20 @@ forebay_code forebay_open(forebay_client* client, const char* name, std::uint32_
                     abi::resolve(asked, std::move(names), {.object_only = true, .revalidate = revalidate},
                                  [session, object, done = std::move(done)](abi::Answers answers) mutable {
                                    if (!answers[0]) return done(fail(answers[0].error()));
-                                   *object = new forebay_object{std::move(session), std::move(answers[0]->plan)};
+                                   *object = new forebay_object{std::move(session), std::make_shared<const core::Plan>(
+                                                                                        std::move(answers[0]->plan))};
                                    done({});
                                  });
                   });
 }
 
 std::uint64_t forebay_object_bytes(const forebay_object* object) {
-  return object->plan.size;
+  return object->plan->size;
 }
 
 void forebay_object_attributes(const forebay_object* object, forebay_attributes* attributes) {
   client::Attributes all;
-  all.plan = object->plan;
+  all.plan = *object->plan;
   if (attributes->size >= sizeof attributes->size) abi::set(*attributes, attributes->size, all);
 }
 

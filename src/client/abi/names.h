@@ -7,7 +7,7 @@ namespace forebay::abi {
 
 struct Name {
   std::string mount, path;
-  std::vector<MutableBytes> into = {};  // the same as ResolveOptions::into
+  client::Rooms into = {};  // the same as ResolveOptions::into
 };
 Result<Name> parseName(const char* text);
 

@@ -79,13 +79,13 @@ Status add(Batch& batch, std::size_t index) {
 
 // That its pieces hold the range, now that the object's size is known.
 Status checkRoom(const client::BatchItem& item) {
-  const std::uint64_t left = item.offset < item.plan.size ? item.plan.size - item.offset : 0;
+  const std::uint64_t left = item.offset < item.plan->size ? item.plan->size - item.offset : 0;
   const std::uint64_t needed = std::min(item.length, left);
   std::uint64_t room = 0;
   for (const MutableBytes piece : item.into) room += piece.size();
   if (room >= needed) return {};
   return fail(Code::InvalidArgument, fmt::format("{}: its pieces hold {} bytes, and {} come at offset {}",
-                                                 item.plan.path, room, needed, item.offset));
+                                                 item.plan->path, room, needed, item.offset));
 }
 
 void read(const std::shared_ptr<Batch>& batch, const Asked& asked) {
@@ -93,7 +93,7 @@ void read(const std::shared_ptr<Batch>& batch, const Asked& asked) {
   for (std::size_t i = 0; i < batch->count; ++i) {
     client::BatchItem& item = batch->items[i];
     if (batch->ended[i]) continue;  // its name wasn't found, or its bytes came with the plan
-    item.length = std::min(item.length, item.plan.size > item.offset ? item.plan.size - item.offset : 0);
+    item.length = std::min(item.length, item.plan->size > item.offset ? item.plan->size - item.offset : 0);
     if (const Status room = batch->warm_only ? Status() : checkRoom(item); !room) {
       batch->end(i, fail(room.error()));
       continue;
@@ -127,7 +127,7 @@ void start(const std::shared_ptr<Batch>& batch, const Asked& asked) {
               else if (answers[i]->read)
                 batch->end(index, answers[i]->plan.size);
               else
-                batch->items[index].plan = std::move(answers[i]->plan);
+                batch->items[index].plan = std::make_shared<const core::Plan>(std::move(answers[i]->plan));
             }
             const Status there = batch->session->with(
                 [&](client::CellReader& cell) { read(batch, {.cell = cell, .deadline = deadline, .id = id}); });
@@ -143,7 +143,7 @@ bool readMapped(Batch& batch) {
       const forebay_range& range = batch.range(i);
       if (range.object == nullptr) continue;
       const client::BatchItem& item = batch.items[i];
-      const auto copied = cell.readMapped(range.object->plan, item.offset, item.length, item.into);
+      const auto copied = cell.readMapped(*range.object->plan, item.offset, item.length, item.into);
       if (!copied) continue;
       batch.end(i, *copied);
       --left;
@@ -187,7 +187,7 @@ forebay_code forebay_read(forebay_object* object, std::uint64_t offset, void* bu
     const MutableBytes into(static_cast<std::byte*>(buffer), length);
     std::optional<std::uint64_t> copied;
     const Status there = object->session->with(
-        [&](client::CellReader& cell) { copied = cell.readMapped(object->plan, offset, length, {&into, 1}); });
+        [&](client::CellReader& cell) { copied = cell.readMapped(*object->plan, offset, length, {&into, 1}); });
     if (there && copied) {
       *got = *copied;
       return FOREBAY_OK;
@@ -229,12 +229,12 @@ forebay_code forebay_map(forebay_object* object, forebay_mapping** mapping, cons
         // What is missing is fetched meanwhile; the node's answer that it couldn't be needs the rest of the time.
         const Duration left = asked.deadline - io::Reactor::now();
         asked.cell.region(
-            plan, {.wait = left - left / 8}, asked.deadline,
+            *plan, {.wait = left - left / 8}, asked.deadline,
             [plan, mapping, base, done = std::move(done)](const Result<io::Descriptor>& file) mutable {
               if (!file) return done(fail(file.error()));
-              auto mapped = client::MappedObject::of(file->get(), plan.size, true);
+              auto mapped = client::MappedObject::of(file->get(), plan->size, true);
               if (!mapped)
-                return done(fail(Code::IoError, fmt::format("{}: the node's file can't be mapped", plan.path)));
+                return done(fail(Code::IoError, fmt::format("{}: the node's file can't be mapped", plan->path)));
               *base = mapped->bytes().data();
               *mapping = new forebay_mapping{std::move(mapped)};
               done({});
@@ -255,7 +255,7 @@ forebay_code forebay_view_bytes(forebay_object* object, std::uint64_t offset, st
   return abi::run(object->session, call, error,
                   [plan = object->plan, offset, length, view, base, got](const abi::Asked& asked, abi::Done done) {
                     asked.cell.view(
-                        plan, offset, length, asked.deadline,
+                        *plan, offset, length, asked.deadline,
                         [view, base, got, done = std::move(done)](Result<client::BytesView> shown) mutable {
                           if (!shown) return done(fail(shown.error()));
                           *base = shown->bytes.data();

@@ -141,13 +141,13 @@ class FakeClient final : public client::Client {
     post(deadline, [this, path = std::move(path), cursor = std::move(cursor), max, done = std::move(done)](
                        bool cancelled) mutable { done(cancelled ? cancelledError() : doList(path, cursor, max)); });
   }
-  void read(const core::Plan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
+  void read(const core::SharedPlan& plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,
             client::Callback<std::size_t> done) override {
     const std::lock_guard lock(mutex_);
     ++counts_.reads;
     counts_.largest_read = std::max(counts_.largest_read, into.size());
     post(deadline,
-         [this, path = plan.path, version = plan.version, offset, into, done = std::move(done)](
+         [this, path = plan->path, version = plan->version, offset, into, done = std::move(done)](
              bool cancelled) mutable { done(cancelled ? cancelledError() : doRead(path, version, offset, into)); });
   }
   void region(const core::Plan& plan, const client::RegionWish& wish, TimePoint deadline,

@@ -55,7 +55,7 @@ void Session::on(const Ticket& ticket, const ReadRequest& request) {
   if (!op->buffer)
     return refuseClaimed(*op, Error{.code = Code::DeadlineExceeded, .message = "no memory for the reply became free"});
   const bool called = whileRunning([&] {
-    client_.read(plan, request.offset, op->buffer.first(op->length), op->deadline,
+    client_.read(file->inode->plan, request.offset, op->buffer.first(op->length), op->deadline,
                  [this, op](Result<std::size_t> result) { haveRead(*op, std::move(result)); });
   });
   if (!called) abandon(*op);

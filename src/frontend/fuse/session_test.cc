@@ -322,7 +322,7 @@ class OneReadClient final : public client::Client {
     done(client::Attributes{.plan = {.path = std::move(path), .version = "v", .size = 1 << 20}});
   }
   void list(std::string, std::string, std::uint32_t, TimePoint, client::Callback<client::DirectoryPage>) override {}
-  void read(const core::Plan&, std::uint64_t, MutableBytes into, TimePoint,
+  void read(const core::SharedPlan&, std::uint64_t, MutableBytes into, TimePoint,
             client::Callback<std::size_t> done) override {
     length = into.size();
     kept = std::move(done);
