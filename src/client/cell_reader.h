@@ -29,8 +29,8 @@ struct ResolveOptions {
   // With object_only: a name that nobody knows yet is opened at the origin with so many of its first bytes (at most
   // 1 MiB), in one request, so that reading a small object next costs none. 0: only looked up.
   std::uint32_t fill_up_to = 0;
-  // By name, or empty: memory for objects that are to be read whole. A direct client has those of at most `fill_up_to`
-  // bytes put there with the same request where it can (Attributes::read); what is there otherwise means nothing.
+  // By name, or empty: memory for objects that are to be read whole. Those of at most `fill_up_to` bytes are put there
+  // with the same request where that can be (Attributes::read); what is there otherwise means nothing.
   std::vector<Rooms> into = {};
 };
 
@@ -72,6 +72,8 @@ class CellReader {
   // Many names at once; an answer for each. The outer error is the mount's or the cell's.
   virtual void resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options,
                           TimePoint deadline, Callback<Answers> done, CallId call) = 0;
+  // How few names are worth a request of their own where their bytes are wanted with them.
+  virtual std::size_t namesWithBytes() const { return 512; }
   // One page of a directory of the POSIX view.
   virtual void list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,
                     Callback<DirectoryPage> done, CallId call) = 0;

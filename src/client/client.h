@@ -27,7 +27,7 @@ struct Attributes {
   bool directory = false;
   core::Plan plan;    // of an object: size, version, mtime
   Duration ttl{0};    // how long this answer may be used, by the mount's consistency
-  bool read = false;  // the object's bytes came with it, into ResolveOptions::into
+  bool read = false;  // its bytes came with it, into ResolveOptions::into; of its plan the size alone may be there
 };
 
 struct DirectoryEntry {

@@ -7,6 +7,7 @@
 #include "client/answers.h"
 #include "client/node_batch.h"
 #include "client/node_connection.h"
+#include "client/node_names.h"
 #include "client/node_view.h"
 #include "client/read_operation.h"
 #include "client/shared_memory.h"
@@ -95,25 +96,8 @@ void NodeClient::resolve(std::string mount, std::string path, ResolveOptions opt
 
 void NodeClient::resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options,
                             TimePoint deadline, Callback<Answers> done, CallId call) {
-  wire::pb::ResolveRequest request;
-  request.set_mount(std::move(mount));
-  for (const std::string& path : paths) request.add_paths(path);
-  request.set_object_only(options.object_only);
-  request.set_revalidate(options.revalidate);
-  request.set_fill_up_to(options.fill_up_to);
-  request.set_relay(true);
-  ask(
-      *connection_, wire::MessageType::ResolveRequest, std::move(request), deadline,
-      [done = std::move(done), asked = paths.size()](Result<Bytes> body) mutable {
-        if (!body) return done(fail(body.error()));
-        auto reply = wire::parse<wire::pb::ResolveReply>(*body);
-        if (!reply) return done(fail(reply.error()));
-        if (static_cast<std::size_t>(reply->items_size()) != asked) return done(fail(notAnswered()));
-        std::vector<Result<Attributes>> all;
-        for (const auto& item : reply->items()) all.push_back(attributesOf(item));
-        done(std::move(all));
-      },
-      call);
+  connection_->run(std::make_shared<NodeResolve>(*connection_, slabs(), std::move(mount), paths, std::move(options),
+                                                 deadline, std::move(done), call));
 }
 
 void NodeClient::list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,

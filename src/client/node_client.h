@@ -47,6 +47,8 @@ class NodeClient : public CellReader {
   // In one request: at most 4,096 names, and as many as a frame's body holds.
   void resolveAll(std::string mount, std::span<const std::string> paths, ResolveOptions options, TimePoint deadline,
                   Callback<Answers> done, CallId call = 0) override;
+  // What comes first is copied while the node looks for the next.
+  std::size_t namesWithBytes() const override { return 64; }
   void list(std::string mount, std::string path, std::string cursor, ListOptions options, TimePoint deadline,
             Callback<DirectoryPage> done, CallId call = 0) override;
   void read(core::SharedPlan plan, std::uint64_t offset, MutableBytes into, TimePoint deadline,

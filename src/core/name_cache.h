@@ -54,10 +54,9 @@ class NameCache {
   Outcome wanted(TimePoint now, Waiter waiter, const Key& key, bool revalidate) {
     Outcome out;
     if (!revalidate) {
-      auto kept = kept_.find(key);
-      if (kept != kept_.end() && kept->second.until > now) {
-        touch(kept->second);
-        out.found.push_back({waiter, kept->second.answer, kept->second.until - now, kept->second.until});
+      if (auto found = known(now, key)) {
+        found->waiter = waiter;
+        out.found.push_back(std::move(*found));
         return out;
       }
     }
@@ -98,12 +97,17 @@ class NameCache {
     keep(now, key, std::make_shared<const Answer>(std::move(answer)), ttl, bytes);
   }
 
-  // What is known and fresh, without asking for it. Counts as a use.
-  std::optional<std::pair<Shared, Duration>> peek(TimePoint now, const Key& key) {
+  // What is known and fresh, without asking for it: of no waiter. Counts as a use.
+  std::optional<Found> known(TimePoint now, const Key& key) {
     auto kept = kept_.find(key);
     if (kept == kept_.end() || kept->second.until <= now) return std::nullopt;
     touch(kept->second);
-    return std::pair(kept->second.answer, kept->second.until - now);
+    return Found{{}, kept->second.answer, kept->second.until - now, kept->second.until};
+  }
+  std::optional<std::pair<Shared, Duration>> peek(TimePoint now, const Key& key) {
+    auto found = known(now, key);
+    if (!found) return std::nullopt;
+    return std::pair(std::move(found->answer), found->ttl);
   }
 
   // Whether a fetch of it is under way that wanted() would join.

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kIovecs = 256;  // of one sendmsg: dozens of frames, or many small objects of one
 constexpr std::size_t kBytesPerSend = 1 * kMiB;
+constexpr std::size_t kLongAnswers = 8 * kKiB;  // together, while requests are still being received
 constexpr int kSendsPerRound = 2;               // then other connections of the loop get their turn
 constexpr std::size_t kKeptBuffer = 64 * kKiB;  // a larger buffer is given back after use
 constexpr std::size_t kKeptPieces = 64;         // of a frame's bulk: the same
@@ -192,6 +193,12 @@ Status Connection::send(wire::FrameHeader header, Bytes body, std::span<const By
 }
 
 Status Connection::sendAnyway(wire::FrameHeader header, Bytes body) {
+  TRY(enqueueAnyway(header, body));
+  flushSoon();
+  return {};
+}
+
+Status Connection::enqueueAnyway(wire::FrameHeader& header, Bytes body) {
   if (!open()) return fail(Code::Unavailable, "the connection isn't open");
   if (queue_count_ >= 2 * options_.max_queued_frames || queued_bytes_ >= 2 * options_.max_queued_bytes) {
     Error error{.code = Code::Unavailable, .message = fmt::format("{} asks and doesn't read answers", name())};
@@ -199,20 +206,15 @@ Status Connection::sendAnyway(wire::FrameHeader header, Bytes body) {
     failSoon(error);
     return fail(std::move(error));
   }
-  TRY(enqueue(header, body, {}, {}));
-  flushSoon();
-  return {};
+  return enqueue(header, body, {}, {});
 }
 
 Status Connection::sendDescriptor(wire::FrameHeader header, Bytes body, Descriptor descriptor) {
   if (!remote_.identity.is_unix)
     return fail(Code::Unsupported, fmt::format("{} isn't at a Unix socket: no descriptor goes there", name()));
   header.flags |= wire::kCarriesDescriptor;
-  const bool was_receiving = std::exchange(in_receive_, true);  // nothing is written before the descriptor is there
-  const Status queued = sendAnyway(header, body);
-  in_receive_ = was_receiving;
-  if (!queued) return queued;
-  queue_[(queue_head_ + queue_count_ - 1) & (queue_.size() - 1)].descriptor = std::move(descriptor);
+  TRY(enqueueAnyway(header, body));
+  lastFrame().descriptor = std::move(descriptor);
   flushSoon();
   return {};
 }
@@ -253,7 +255,10 @@ Connection::Outgoing& Connection::pushFrame() {
 }
 
 void Connection::flushSoon() {
-  if (in_receive_) return;  // receive() does it, for all answers of its round together
+  // receive() does it, for all answers of its round together. Long ones without bulk go before: whoever asked for them
+  // can work on the first while the next is made.
+  const bool waits = queued_bytes_ < kLongAnswers || !lastFrame().bulk.empty() || (interest_ & EPOLLOUT) != 0;
+  if (in_receive_ && waits) return;
   if (const Status flushed = flush(); !flushed) failSoon(flushed.error());
 }
 

@@ -257,7 +257,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Sending (connection.cc).
   Status enqueue(wire::FrameHeader& header, Bytes body, std::span<const Bytes> bulk, std::shared_ptr<const void> keep);
+  Status enqueueAnyway(wire::FrameHeader& header, Bytes body);
   Outgoing& pushFrame();
+  Outgoing& lastFrame() { return queue_[(queue_head_ + queue_count_ - 1) & (queue_.size() - 1)]; }
   Status flush();
   std::size_t gather(iovec* to, std::size_t max) const;
   ssize_t sendPieces(iovec* pieces, std::size_t count);

@@ -605,5 +605,21 @@ TEST_F(ConnectionTest, refusesFramesBeyondTheLimits) {
   });
 }
 
+TEST_F(ConnectionTest, longAnswersGoBeforeTheirRoundIsOver) {
+  open();
+  const auto body = randomBytes(9'000, 1);
+  std::vector<std::size_t> waiting;
+  server.on_frame = [&] {
+    const Bytes answer = Bytes(body).first(server.ids.size() == 1 ? 100 : body.size());
+    EXPECT_TRUE(server.connection->send(headerOf(wire::MessageType::MapReply, 1), answer));
+    waiting.push_back(server.connection->queuedBytes());
+  };
+  loop.in([&] {
+    for (int i = 0; i < 2; ++i) (void)client.connection->send(headerOf(wire::MessageType::MapRequest, 1), {});
+  });
+  ASSERT_TRUE(loop.until([&] { return client.ids.size() == 2; }));
+  EXPECT_EQ(waiting.back(), 0U);
+}
+
 }  // namespace
 }  // namespace forebay::io

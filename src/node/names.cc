@@ -142,8 +142,18 @@ void NameService::resolve(Mount& mount, std::string path, ResolveOptions options
     if (!options.revalidate) done = orOthers(key, options.asker, std::move(done));
     options.revalidate |= doubted_.erase(key) > 0;
   }
+  if (!options.revalidate) {
+    auto known = names_.known(io::Reactor::now(), key);
+    if (!known) {
+      takeFromListing(key);
+      known = names_.known(io::Reactor::now(), key);
+    }
+    if (known) {
+      name_hits_.add();
+      return done(Resolved{std::move(known->answer), known->ttl, known->until, {}});
+    }
+  }
   const auto waiter = name_waiters_.await(deadline, std::move(done));
-  if (!options.revalidate) takeFromListing(key);
   auto outcome = names_.wanted(io::Reactor::now(), waiter, key, options.revalidate);
   (outcome.found.empty() ? name_misses_ : name_hits_).add();
   deliver(std::move(outcome), nullptr,

@@ -41,6 +41,32 @@ Status SendingPlanBytes::send(io::Reply& reply, wire::pb::ResolveReply& message)
   return reply.send(wire::MessageType::ResolveReply, message);
 }
 
+void SayingPlaces::add(const NameAnswer& answer, wire::pb::Resolved& item) {
+  if (answer.kind != NameAnswer::Kind::Object) return;
+  const core::Plan& plan = answer.plan;
+  if (plan.size == 0 || plan.size > most_) return;
+  const auto size = static_cast<std::uint32_t>(plan.size);
+  const auto view = arena_.view(io::Reactor::now(), plan.key, 0, 0, size);
+  if (!view || view->pieces().size() != 1) return;
+  const auto place = arena_.placeOf(view->pieces()[0]);
+  if (!place) return;
+  item.set_placed_bytes(size);
+  item.set_place(place->offset);
+  item.set_generation(place->generation);
+  ++objects_;
+  bytes_ += size;
+}
+
+Status SayingPlaces::send(io::Reply& reply, wire::pb::ResolveReply& message) {
+  if (objects_ != 0) message.set_slab(arena_.slabId());
+  TRY(reply.send(wire::MessageType::ResolveReply, message));
+  mount_.metrics->requests.add(objects_);
+  mount_.metrics->hits.add(objects_);
+  mount_.metrics->bytes_served.add(bytes_);
+  mount_.metrics->sent_with_plans.add(objects_);
+  return {};
+}
+
 bool ArrivingPlanBytes::place(std::size_t item, const wire::pb::Resolved& said, io::BulkTarget& target) {
   const core::Plan plan = wire::fromMessage(said.plan());
   if (plan.mount != mount_.id || !mount_.owns(plan)) return false;

@@ -7,12 +7,15 @@
 //   for (...) bytes.add(answer, item);
 //   bytes.send(std::move(reply), message);
 //
+// A client of this machine that has the slabs as a file is told where its objects are, in place of bytes: SayingPlaces.
+//
 // Who asked has them put into its arena straight from the socket: ArrivingPlanBytes, transit copies as of any peer's
 // chunk. What it holds already or has no room for is dropped, and so is what doesn't match its checksums.
 //
 // Threading: the node's loop.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -48,6 +51,24 @@ class SendingPlanBytes {
   std::vector<store::View> views_;
   std::vector<Bytes> bulk_;
   std::uint32_t bytes_ = 0;
+};
+
+// Where objects of one run at most are in the slabs. An item without a place is as good an answer: whoever wants the
+// bytes then reads them.
+class SayingPlaces {
+ public:
+  // `most`: bytes of one object.
+  SayingPlaces(store::Arena& arena, Mount& mount, std::uint32_t most)
+      : arena_(arena), mount_(mount), most_(std::min(most, core::kRun)) {}
+
+  void add(const NameAnswer& answer, wire::pb::Resolved& item);
+  Status send(io::Reply& reply, wire::pb::ResolveReply& message);
+
+ private:
+  store::Arena& arena_;
+  Mount& mount_;
+  const std::uint32_t most_;
+  std::uint64_t objects_ = 0, bytes_ = 0;
 };
 
 class ArrivingPlanBytes final : public reader::PlanBytes {

@@ -46,7 +46,7 @@ void fill(wire::pb::Resolved& to, const Result<NameService::Resolved>& from) {
     case NameAnswer::Kind::Directory:
       return to.set_directory(true);
     case NameAnswer::Kind::Object:
-      *to.mutable_plan() = wire::toMessage(from->answer->plan);
+      wire::fill(*to.mutable_plan(), from->answer->plan);
   }
 }
 
@@ -227,6 +227,11 @@ Status Requests::slab(const io::Request& request, io::Reply& reply) {
   return reply.sendDescriptor(wire::MessageType::SlabReply, answer, std::move(given.file));
 }
 
+// Whether it is told where bytes are in the slabs: it has that file, and may have it.
+bool Requests::takesPlaces(const io::Request& request, std::uint32_t slab) const {
+  return slab != 0 && slab == static_cast<std::uint32_t>(deps_.arena.slabId()) && pins_.mayMap(request.from);
+}
+
 Status Requests::unpin(const io::Request& request, Bytes body, io::Reply& reply) {
   const auto message = TRY(wire::parse<wire::pb::UnpinRequest>(body));
   pins_.unpin(Pins::Who::of(request.from),
@@ -251,28 +256,62 @@ void Requests::newerMap(const io::RemoteInfo& from, std::uint64_t version) {
 // ---- names ----
 
 struct Requests::Resolving {
+  Resolving(Requests& asked, int names)
+      : requests(asked), alive(asked.alive_), arena(blocks(names)), message(*Arena::CreateMessage<Message>(&arena)) {}
+  using Arena = google::protobuf::Arena;
+  using Message = wire::pb::ResolveReply;
+
+  Requests& requests;
+  const std::weak_ptr<int> alive;  // until they are gone
   io::Reply reply;
-  wire::pb::ResolveReply message;
+  Arena arena;
+  Message& message;
   int open = 0;
   Mount* mount = nullptr;
   std::string first;  // of its names
   core::NodeId asker = core::kNoNode;
   std::uint32_t bytes_up_to = 0;                         // of an object that is sent with its plan; 0: none is
+  bool says_places = false;                              // in place of them
   std::vector<std::shared_ptr<const NameAnswer>> found;  // by item, if some may be; null: an error
 
+  // Enough for most answers, and little for what may wait.
+  static google::protobuf::ArenaOptions blocks(int names) {
+    google::protobuf::ArenaOptions options;
+    options.start_block_size = std::clamp<std::size_t>(static_cast<std::size_t>(names) * 256, 512, 16 * kKiB);
+    return options;
+  }
+
+  void resolved(int i, Result<NameService::Resolved> what) {
+    fill(*message.mutable_items(i), what);
+    if (what && !found.empty()) found[static_cast<std::size_t>(i)] = std::move(what->answer);
+    if (--open > 0 || alive.expired()) return;
+    requests.noteIfSlow(*this);
+    answer({requests.deps_.arena, requests.deps_.chunks});
+  }
+
   void answer(const SendingPlanBytes::Deps& deps) {
+    if (says_places) {
+      SayingPlaces places(deps.arena, *mount, bytes_up_to);
+      forEachFound([&](const auto& answer, wire::pb::Resolved& item) { places.add(*answer, item); });
+      (void)places.send(reply, message);
+      return;
+    }
     SendingPlanBytes bytes(deps, *mount, asker, bytes_up_to);
-    for (std::size_t i = 0; i < found.size(); ++i)
-      if (found[i]) bytes.add(found[i], *message.mutable_items(static_cast<int>(i)));
+    forEachFound([&](const auto& answer, wire::pb::Resolved& item) { bytes.add(answer, item); });
     const Status sent = bytes.send(reply, message);
     if (!sent && sent.error().code == Code::InvalidArgument) (void)reply.fail(sent.error());  // more than a frame holds
+  }
+  void forEachFound(auto&& take) {
+    for (std::size_t i = 0; i < found.size(); ++i)
+      if (found[i]) take(found[i], *message.mutable_items(static_cast<int>(i)));
   }
 };
 
 Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& reply) {
-  const auto message = TRY(wire::parse<wire::pb::ResolveRequest>(body));
+  google::protobuf::Arena arena;
+  const wire::pb::ResolveRequest& message = *TRY(wire::parseIn<wire::pb::ResolveRequest>(arena, body));
   Mount* mount = TRY(mountOf(message.mount()));
-  auto resolving = std::make_shared<Resolving>();
+  auto resolving = std::make_shared<Resolving>(*this, message.paths_size());
   resolving->open = message.paths_size();
   resolving->mount = mount;
   resolving->asker = request.from.peer ? request.from.node_id : core::kNoNode;
@@ -288,22 +327,17 @@ Status Requests::resolve(const io::Request& request, Bytes body, io::Reply& repl
     (void)reply.send(wire::MessageType::ResolveReply, resolving->message);
     return {};
   }
-  if (message.bytes_up_to() > 0 && request.from.asksOwners()) {
+  resolving->says_places = takesPlaces(request, message.slab());
+  if (message.bytes_up_to() > 0 && (request.from.asksOwners() || resolving->says_places)) {
     resolving->bytes_up_to = message.bytes_up_to();
     resolving->found.resize(static_cast<std::size_t>(message.paths_size()));
   }
   resolving->reply = std::move(reply);
   const NameService::Batch batch(deps_.names);
   for (int i = 0; i < message.paths_size(); ++i)
-    deps_.names.resolve(*mount, message.paths(i), options, answerBy(request),
-                        [this, resolving, i, alive = std::weak_ptr(alive_)](Result<NameService::Resolved> resolved) {
-                          fill(*resolving->message.mutable_items(i), resolved);
-                          if (resolved && !resolving->found.empty())
-                            resolving->found[static_cast<std::size_t>(i)] = std::move(resolved->answer);
-                          if (--resolving->open > 0 || alive.expired()) return;
-                          noteIfSlow(*resolving);
-                          resolving->answer({deps_.arena, deps_.chunks});
-                        });
+    deps_.names.resolve(
+        *mount, message.paths(i), options, answerBy(request),
+        [resolving, i](Result<NameService::Resolved> what) { resolving->resolved(i, std::move(what)); });
   return {};
 }
 

@@ -73,6 +73,7 @@ class Requests : public io::RequestHandler {
   void noteReport(const wire::pb::MountReport& report) const;
   Status answerRegion(const core::Plan& plan, io::Reply& reply);
   Status slab(const io::Request& request, io::Reply& reply);
+  bool takesPlaces(const io::Request& request, std::uint32_t slab) const;
   Status unpin(const io::Request& request, Bytes body, io::Reply& reply);
   Result<Mount*> mountOf(const std::string& name);
 

@@ -108,6 +108,14 @@ Status checkBytes(const pb::Resolved& item) {
                 fmt::format("{} bytes with {} checksums aren't a plan's object", item.bytes(), item.crcs_size()));
   return {};
 }
+// A whole object too, within one run, so that one generation stands for all of it.
+Status checkPlace(const pb::Resolved& item) {
+  if (item.placed_bytes() == 0) return {};
+  const bool object = !item.has_failure() && item.has_plan() && item.plan().size() == item.placed_bytes();
+  if (object && item.bytes() == 0 && item.placed_bytes() <= core::kRun && item.place() <= kMaxSlab) return {};
+  return fail(Code::InvalidArgument,
+              fmt::format("{} bytes at {} of a slab aren't a plan's object", item.placed_bytes(), item.place()));
+}
 }  // namespace
 
 Status validate(const pb::ResolveReply& m) {
@@ -117,6 +125,7 @@ Status validate(const pb::ResolveReply& m) {
     TRY(fewEnough("nodes to ask", item.ask_size(), kMaxAsk));
     if (!item.has_failure() && item.has_plan()) TRY(validate(item.plan()));
     TRY(checkBytes(item));
+    TRY(checkPlace(item));
     bytes += item.bytes();
   }
   if (bytes <= kMaxBulk) return {};
@@ -249,16 +258,20 @@ Error fromMessage(const pb::Failure& m) {
 
 pb::Plan toMessage(const core::Plan& plan) {
   pb::Plan m;
+  fill(m, plan);
+  return m;
+}
+
+void fill(pb::Plan& m, const core::Plan& plan) {
   m.set_mount(plan.mount);
   m.set_path(plan.path);
   m.set_version(plan.version);
-  m.set_key(std::string(textOf(plan.key.bytes)));
+  m.set_key(plan.key.bytes.data(), plan.key.bytes.size());
   m.set_size(plan.size);
   m.set_chunk_bits(plan.chunk_bits);
   m.set_first_slot(plan.first_slot);
   m.set_mtime_ns(plan.mtime_ns);
   if (plan.copies > 1) m.set_copies(plan.copies);
-  return m;
 }
 
 core::Plan fromMessage(const pb::Plan& m) {

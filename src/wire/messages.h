@@ -1,6 +1,7 @@
 // Protobuf bodies, held to limits after parsing: protobuf alone accepts any number of anything that fits a body.
 #pragma once
 
+#include <google/protobuf/arena.h>
 #include <google/protobuf/message_lite.h>
 #include <string_view>
 #include <vector>
@@ -61,11 +62,21 @@ Result<M> parse(Bytes body) {
   return message;
 }
 
+// The same in an arena, which it lives as long as: for messages of many parts.
+template <class M>
+Result<M*> parseIn(google::protobuf::Arena& arena, Bytes body) {
+  M* const message = google::protobuf::Arena::CreateMessage<M>(&arena);
+  TRY(parseMessage(body, *message, message->GetTypeName()));
+  TRY(validate(*message));
+  return message;
+}
+
 // An Error as its message and back. A code that this version doesn't know is Internal.
 pb::Failure toMessage(const Error& error);
 Error fromMessage(const pb::Failure& failure);
 // A plan as its message and back; fromMessage needs a validated one.
 pb::Plan toMessage(const core::Plan& plan);
+void fill(pb::Plan& to, const core::Plan& plan);
 core::Plan fromMessage(const pb::Plan& plan);
 
 }  // namespace forebay::wire

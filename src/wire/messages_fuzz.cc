@@ -25,6 +25,10 @@ void receive(const forebay::wire::pb::ResolveReply& reply, forebay::Bytes bytes)
     left -= now.size();
   }
   verifier.feed(bytes);  // more than it said
+  for (const auto& item : reply.items())
+    if (item.placed_bytes() != 0 &&
+        (item.placed_bytes() != item.plan().size() || item.placed_bytes() > forebay::core::kRun))
+      std::abort();
   for (int i = 0; i < reply.items_size(); ++i)
     if (verifier.intact(static_cast<std::size_t>(i)) && reply.items(i).bytes() == 0) std::abort();
 }

@@ -69,6 +69,36 @@ TEST(Messages, sayWhoElseKnowsANameOrAPage) {
   EXPECT_FALSE(there(names));
 }
 
+TEST(Messages, placesAreOfWholeObjects) {
+  pb::ResolveReply good;
+  good.set_slab(7);
+  auto& item = *good.add_items();
+  *item.mutable_plan() = toMessage(plan());
+  item.mutable_plan()->set_size(5'000);
+  item.set_placed_bytes(5'000);
+  item.set_place(1 << 20);
+  item.set_generation(3);
+  ASSERT_TRUE(there(good));
+  EXPECT_EQ(there(good)->items(0).generation(), 3U);
+  const auto refused = [&](auto&& change) {
+    auto bad = good;
+    change(*bad.mutable_items(0));
+    return !there(bad).has_value();
+  };
+  EXPECT_TRUE(refused([](auto& i) { i.set_placed_bytes(4'999); }));
+  EXPECT_TRUE(refused([](auto& i) { i.clear_plan(); }));
+  EXPECT_TRUE(refused([](auto& i) { i.set_place(kMaxSlab + 1); }));
+  EXPECT_TRUE(refused([](auto& i) { i.mutable_failure()->set_code(1); }));
+  EXPECT_TRUE(refused([](auto& i) {
+    i.set_bytes(5'000);
+    i.add_crcs(1);
+  })) << "there, and here";
+  EXPECT_TRUE(refused([](auto& i) {
+    i.mutable_plan()->set_size(core::kRun + 1);
+    i.set_placed_bytes(core::kRun + 1);
+  })) << "more than one generation stands for";
+}
+
 TEST(Messages, thatAreNoneAreRefused) {
   EXPECT_EQ(parse<pb::Hello>(bytesOf("\xff\xff\xff")).error().code, Code::InvalidArgument);
 }

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kReadHead = 16, kObjectBytes = 40, kItemBytes = 16, kPinnedItemBytes = 24, kReadDataHead = 36;
 constexpr std::size_t kSlabId = 8;
-constexpr std::uint64_t kMaxSlab = std::uint64_t{1} << 50;
 
 Status checkObject(const ReadObject& o) {
   if (o.chunk_bits < core::kMinChunkBits || o.chunk_bits > core::kMaxChunkBits)

@@ -48,7 +48,8 @@ constexpr std::size_t kMaxPath = 1'024, kMaxVersionText = 256;
 constexpr std::uint64_t kMaxObjectSize = std::uint64_t{1} << 50;  // above every origin's limit (Azure: 190 TiB)
 constexpr std::size_t kMaxPieces = 65;                            // 4 MiB of bulk that starts inside a granule
 constexpr std::size_t kMaxReadPeers = 64, kMaxReadMessage = 1'024;
-constexpr std::size_t kMaxPlaces = 17;  // 4 MiB in runs of 256 KiB, from inside one
+constexpr std::uint64_t kMaxSlab = std::uint64_t{1} << 50;  // where a place may begin
+constexpr std::size_t kMaxPlaces = 17;                      // 4 MiB in runs of 256 KiB, from inside one
 
 struct ReadObject {
   core::ObjectKey key;

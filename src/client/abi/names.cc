@@ -42,10 +42,13 @@ struct Group {
   std::size_t bytes = 0;
 };
 
-// In as few requests as they fit in. An answer holds for each name its plan, about 300 bytes longer than the name, or
-// an error's message of up to 1 KiB: both bounds together keep the largest within a frame's body of 1 MiB.
-std::vector<Group> groupsOf(std::vector<Name> names, Answers& answers) {
-  constexpr std::size_t kNames = 512, kBytes = 256 * kKiB;
+constexpr std::size_t kNames = 512, kGroups = 16;
+
+// In as few requests as they fit in, of at most `most` names. An answer holds for each name its plan, about 300 bytes
+// longer than the name, or an error's message of up to 1 KiB: kNames and kBytes together keep the largest within a
+// frame's body of 1 MiB.
+std::vector<Group> groupsOf(std::vector<Name> names, std::size_t most, Answers& answers) {
+  constexpr std::size_t kBytes = 256 * kKiB;
   std::vector<Group> groups;
   std::unordered_map<std::string, std::size_t> open;  // by mount: its last group
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -57,7 +60,7 @@ std::vector<Group> groupsOf(std::vector<Name> names, Answers& answers) {
     }
     const auto [at, fresh] = open.try_emplace(name.mount, groups.size());
     const bool full =
-        !fresh && (groups[at->second].paths.size() == kNames || groups[at->second].bytes + name.path.size() > kBytes);
+        !fresh && (groups[at->second].paths.size() == most || groups[at->second].bytes + name.path.size() > kBytes);
     if (full) at->second = groups.size();
     if (fresh || full) groups.push_back({.mount = std::move(name.mount), .indices = {}, .paths = {}, .into = {}});
     Group& group = groups[at->second];
@@ -79,7 +82,11 @@ void resolve(const Asked& asked, std::vector<Name> names, client::ResolveOptions
   };
   auto state = std::make_shared<State>();
   state->answers.assign(names.size(), fail(Code::Internal, "not answered"));
-  auto groups = groupsOf(std::move(names), state->answers);
+  // So few that the first are copied while others are looked for, and no more requests than a few, whatever the number.
+  const std::size_t few = std::min(kNames, asked.cell.namesWithBytes());
+  const std::size_t most =
+      options.fill_up_to > 0 ? std::clamp<std::size_t>(divideUp(names.size(), kGroups), few, kNames) : kNames;
+  auto groups = groupsOf(std::move(names), most, state->answers);
   if (groups.empty()) {
     // As if the node had answered: from the I/O thread.
     asked.cell.post([state, answered = std::move(answered)]() mutable { answered(std::move(state->answers)); });
