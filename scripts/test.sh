@@ -7,6 +7,7 @@
 #   tsan      the ThreadSanitizer tree: the test programs of what has threads
 #   tidy      clang-tidy on the files of the last 20 commits, newest first, for at most 5 minutes
 #   tidy_all  clang-tidy on all files (not part of `make test`)
+#   allocations  what warm reads allocate, counted in the release build: a sanitizer's operator new can't be replaced
 #   python    the Python package: its wheel over the release build's library, and its tests against a cell of it
 #   install   the client library as users have it: installed, built against outside the tree by g++ and clang, run
 #   e2e       real processes, mounts and object stores, with the programs of that ASan tree
@@ -16,7 +17,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-default_stages=(checks asan fuzz tsan tidy python install e2e)
+default_stages=(checks asan fuzz tsan tidy allocations python install e2e)
 threaded=(io store reader node frontend)
 fuzz_seconds=${FUZZ_SECONDS:-20}
 jobs=$(nproc)
@@ -145,6 +146,16 @@ stage_e2e() {
   run_pytest asan tests/e2e tests/fake_origin tests/tools --dist worksteal
 }
 
+stage_allocations() {
+  check build scripts/build.sh release allocations_test || return 1
+  local xml=$results/$stage.xml log=$results/$stage.log counted
+  rm -f "$xml"
+  GTEST_OUTPUT=xml:$xml GTEST_BRIEF=1 timeout 300 build/release/bin/allocations_test >"$log" 2>&1 || tail -n 60 "$log"
+  counted=$(scripts/count_results.py "$xml") || counted="0 1"
+  echo "$counted" >>"$results/$stage.counts"
+  [[ $counted == *" 0" ]]
+}
+
 stage_python() {
   check build scripts/build.sh release forebay forebay_fake_origin forebay_library || return 1
   check wheel scripts/python.sh || return 1
@@ -174,12 +185,12 @@ for stage in "${stages[@]}"; do
   # A stage that failed without counting why still counts.
   if [[ $outcome == FAILED && $failed == 0 ]]; then failed=1; fi
   all_passed=$((all_passed + passed)) all_failed=$((all_failed + failed))
-  summary+=("$(printf '%-10s %8s %8d %8d  %s' "$stage" "$(seconds_as_minutes $((SECONDS - stage_start)))" "$passed" "$failed" "$outcome")")
+  summary+=("$(printf '%-11s %8s %8d %8d  %s' "$stage" "$(seconds_as_minutes $((SECONDS - stage_start)))" "$passed" "$failed" "$outcome")")
 done
 
 echo
-printf '%-10s %8s %8s %8s\n' stage min:s passed failed
+printf '%-11s %8s %8s %8s\n' stage min:s passed failed
 printf '%s\n' "${summary[@]}"
-printf '%-10s %8s\n\n' all "$(seconds_as_minutes $((SECONDS - start)))"
+printf '%-11s %8s\n\n' all "$(seconds_as_minutes $((SECONDS - start)))"
 echo "$all_passed passed, $all_failed failed"
 ((bad_stages == 0 && all_failed == 0))

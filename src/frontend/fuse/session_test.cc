@@ -3,32 +3,11 @@
 
 #include <cerrno>
 #include <condition_variable>
-#include <cstdlib>
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <new>
 
 #include "frontend/fuse/fake_client.h"
 #include "frontend/fuse/request_builder.h"
-
-namespace {
-thread_local std::uint64_t allocations = 0;
-}  // namespace
-
-#if !__has_feature(thread_sanitizer) && !__has_feature(address_sanitizer)  // their own operator new is in the way
-// Counts what the calling thread allocates, for the one test that wants nothing to be.
-void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-#endif
 
 namespace forebay::fuse {
 namespace {
@@ -53,7 +32,6 @@ class FakeChannel final : public Channel {
     std::memcpy(&header, parts[0].iov_base, sizeof header);
     const std::lock_guard lock(mutex_);
     ++sent_;
-    if (discard_) return 0;
     Answer answer{.error = -header.error};
     for (const iovec& part : parts.subspan(1)) {
       const auto* bytes = static_cast<const std::byte*>(part.iov_base);
@@ -78,7 +56,6 @@ class FakeChannel final : public Channel {
     const std::lock_guard lock(mutex_);
     refusal_ = error;
   }
-  void discard() { discard_ = true; }
   std::size_t sent() {
     const std::lock_guard lock(mutex_);
     return sent_;
@@ -89,7 +66,6 @@ class FakeChannel final : public Channel {
   std::condition_variable changed_;
   std::map<std::uint64_t, Answer> answers_;
   int refusal_ = 0;
-  bool discard_ = false;
   std::size_t sent_ = 0;
 };
 
@@ -313,55 +289,6 @@ TEST_F(SessionTest, stoppingAnswersAllAndCallsNobodyAfterwards) {
   while (!watched.expired()) std::this_thread::yield();
   EXPECT_EQ(channel_.sent(), sent);
   make();
-}
-
-// A client that keeps one read, for the test to answer.
-class OneReadClient final : public client::Client {
- public:
-  void lookup(std::string path, bool, TimePoint, client::Callback<client::Attributes> done) override {
-    done(client::Attributes{.plan = {.path = std::move(path), .version = "v", .size = 1 << 20}});
-  }
-  void list(std::string, std::string, std::uint32_t, TimePoint, client::Callback<client::DirectoryPage>) override {}
-  void read(const core::SharedPlan&, std::uint64_t, MutableBytes into, TimePoint,
-            client::Callback<std::size_t> done) override {
-    length = into.size();
-    kept = std::move(done);
-  }
-  void region(const core::Plan&, const client::RegionWish&, TimePoint, client::Callback<io::Descriptor>) override {}
-  void where(std::string, TimePoint, client::Callback<client::Where>) override {}
-
-  std::size_t length = 0;
-  client::Callback<std::size_t> kept;
-};
-
-// Where allocations can be counted, they must be none; under a sanitizer the same reads must still be right.
-TEST(SessionAllocations, aWarmReadAllocatesNothing) {
-  OneReadClient client;
-  FakeChannel channel;
-  Metrics metrics;
-  const auto session = Session::create(client, {.mount_point = "/mnt/test"}, metrics, channel);
-  const auto send = [&](RequestBuilder request) { session->handle(0, request.build()); };
-  send(RequestBuilder(FUSE_INIT, 1).add(fuse_init_in{.major = 7, .minor = 40}));
-  send(RequestBuilder(FUSE_LOOKUP, 2).name("file"));
-  const NodeNumber node = channel.wait(2).as<fuse_entry_out>().nodeid;
-  send(RequestBuilder(FUSE_OPEN, 3, node).add(fuse_open_in{}));
-  const std::uint64_t handle = channel.wait(3).as<fuse_open_out>().fh;
-  channel.discard();
-
-  std::vector<std::vector<std::byte>> reads;
-  for (std::uint64_t i = 0; i < 100; ++i)
-    reads.push_back(RequestBuilder(FUSE_READ, 10 + i, node)
-                        .add(fuse_read_in{.fh = handle, .offset = i * 4096, .size = 4096})
-                        .build());
-  std::uint64_t before = 0;
-  for (std::size_t i = 0; i < reads.size(); ++i) {
-    if (i == 1) before = allocations;  // the first makes the buffer
-    session->handle(0, reads[i]);
-    client.kept(client.length);
-  }
-  EXPECT_EQ(allocations - before, 0U);
-  EXPECT_EQ(channel.sent(), 3 + reads.size());
-  session->stop();
 }
 
 }  // namespace
