@@ -10,7 +10,7 @@
 
 namespace forebay {
 
-template <class T, std::size_t kInline>
+template <class T, std::size_t Inline>
 class Few {
  public:
   using value_type = T;
@@ -34,9 +34,9 @@ class Few {
   ~Few() = default;
 
   void push_back(T value) {
-    if (count_ == kInline && more_.empty())
+    if (count_ == Inline && more_.empty())
       more_.assign(std::make_move_iterator(few_.begin()), std::make_move_iterator(few_.end()));
-    if (count_ < kInline)
+    if (count_ < Inline)
       few_[count_] = std::move(value);
     else
       more_.push_back(std::move(value));
@@ -47,18 +47,18 @@ class Few {
     push_back(T(std::forward<Arguments>(arguments)...));
   }
   void reserve(std::size_t count) {
-    if (count > kInline) more_.reserve(count);
+    if (count > Inline) more_.reserve(count);
   }
   void clear() {
-    for (std::size_t i = 0; i < kInline && i < count_; ++i) few_[i] = T();
+    for (std::size_t i = 0; i < Inline && i < count_; ++i) few_[i] = T();
     more_.clear();
     count_ = 0;
   }
 
   std::size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
-  T* data() { return count_ <= kInline ? few_.data() : more_.data(); }
-  const T* data() const { return count_ <= kInline ? few_.data() : more_.data(); }
+  T* data() { return count_ <= Inline ? few_.data() : more_.data(); }
+  const T* data() const { return count_ <= Inline ? few_.data() : more_.data(); }
   T* begin() { return data(); }
   T* end() { return data() + count_; }
   const T* begin() const { return data(); }
@@ -70,7 +70,7 @@ class Few {
   T& back() { return end()[-1]; }
 
  private:
-  std::array<T, kInline> few_{};
+  std::array<T, Inline> few_{};
   std::vector<T> more_;  // all of them, where they are more
   std::size_t count_ = 0;
 };

@@ -49,7 +49,7 @@ Result<CellReader::Answers> NodeResolve::answersIn(Bytes body) {
     if (copied(answers.size(), item, reply.slab())) {
       Attributes read{.ttl = std::chrono::milliseconds(item.ttl_ms()), .read = true};
       read.plan.size = item.placed_bytes();
-      answers.push_back(std::move(read));
+      answers.emplace_back(std::move(read));
     } else {
       answers.push_back(attributesOf(item));
     }

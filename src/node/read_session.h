@@ -5,9 +5,9 @@
 //   sessions.serve(deps, request, read, std::move(reply));
 //
 // A session keeps itself alive until every item has ended or the client has left; then its memory is the next one's, so
-// that a warm read allocates nothing. Bytes go from the arena to the
-// socket without a copy: a frame pins what it sends. When the connection's queue is full it waits; meanwhile bytes may
-// leave the arena again and are fetched again, at most `kMaxRefetches` times for an item.
+// that a warm read allocates nothing. Bytes go from the arena to the socket without a copy: a frame pins what it sends.
+// When the connection's queue is full it waits; meanwhile bytes may leave the arena again and are fetched again, at
+// most `kMaxRefetches` times for an item.
 //
 // A client that has the slabs as a file is told where the bytes are, in place of being sent them, where they are in
 // slabs and many enough (wire/read.h, "Places"); what it wants pinned is held for it (node/pins.h).

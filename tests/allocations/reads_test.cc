@@ -48,10 +48,10 @@ class Allocations : public CellTest {
     const std::uint64_t node_before = allocationsOf(loop), client_before = client();
     for (int i = 0; i < kRounds; ++i) once();
     const std::uint64_t by_client = client() - client_before, by_node = allocationsOf(loop) - node_before;
-    const auto perRound = [](std::uint64_t all) {
+    const auto per_round = [](std::uint64_t all) {
       return static_cast<double>(all < kBeside ? 0 : all - kBeside) / kRounds;
     };
-    Counted counted{.node = perRound(by_node), .client = perRound(by_client)};
+    Counted counted{.node = per_round(by_node), .client = per_round(by_client)};
     RecordProperty("node", std::to_string(counted.node));
     RecordProperty("client", std::to_string(counted.client));
     for (std::size_t i = 0; i < kFiles; ++i) EXPECT_TRUE(rooms_[i] == texts_[i] || rooms_[i].front() == '?') << i;
