@@ -12,7 +12,7 @@ NOT_YET = [
     "  held comes from the origin again",
     "members come from a file: a dead node's part is served by others, but is",
     "  theirs for good only when the file says so",
-    "what isn't complete on a node is copied to its mounts: no shared memory yet",
+    "large objects that aren't complete on a node reach its mounts through a socket",
     "no TLS between nodes: loopback, or a network that you trust",
 ]
 
