@@ -30,7 +30,7 @@ demo:  ## five nodes on this machine, without and with Forebay (ORIGIN=fake or a
 demo-stop:  ## stop what `make demo` left running
 	@python3 scripts/demo.py stop
 
-test:  ## everything that must hold: checks, sanitizers, fuzz targets, clang-tidy, end to end (under 38 minutes)
+test:  ## everything that must hold: checks, sanitizers, fuzz targets, clang-tidy, end to end (about 43 minutes)
 	@scripts/deps.sh --test
 	@scripts/test.sh
 
