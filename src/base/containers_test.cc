@@ -1,48 +1,10 @@
 #include <gtest/gtest.h>
-#include <span>
-#include <string>
 
 #include "base/block_pool.h"
-#include "base/few.h"
 #include "base/steady_vector.h"
 
 namespace forebay {
 namespace {
-
-TEST(Few, holdsAsManyAsThereAre) {
-  Few<std::string, 2> few;
-  EXPECT_TRUE(few.empty());
-  for (int i = 0; i < 5; ++i) {
-    few.push_back(std::string(30, static_cast<char>('a' + i)));
-    ASSERT_EQ(few.size(), static_cast<std::size_t>(i + 1));
-    for (int j = 0; j <= i; ++j) EXPECT_EQ(few[static_cast<std::size_t>(j)].front(), 'a' + j) << i;
-    EXPECT_EQ(&few.back(), few.end() - 1);
-  }
-  const std::span<const std::string> seen(few);
-  EXPECT_EQ(seen.size(), 5U);
-  EXPECT_EQ(seen.back().front(), 'e');
-}
-
-TEST(Few, isEmptyAfterItWasMovedOrCleared) {
-  for (const std::size_t count : {1U, 2U, 3U}) {
-    Few<std::string, 2> from;
-    for (std::size_t i = 0; i < count; ++i) from.push_back("x" + std::to_string(i));
-    Few<std::string, 2> to = std::move(from);
-    EXPECT_EQ(to.size(), count);
-    from.push_back("again");  // NOLINT(bugprone-use-after-move): it says that it may
-    ASSERT_EQ(from.size(), 1U);
-    EXPECT_EQ(from.front(), "again");
-    const Few<std::string, 2> copy = to;
-    from = std::move(to);
-    ASSERT_EQ(from.size(), count);
-    EXPECT_TRUE(std::ranges::equal(from, copy));
-    from.clear();
-    EXPECT_TRUE(from.empty());
-    from.reserve(3);
-    from.push_back("y");
-    EXPECT_EQ(from.front(), "y");
-  }
-}
 
 TEST(SteadyVector, itsElementsStayAndItsMemoryIsUsedAgain) {
   struct Fixed {

@@ -6,13 +6,13 @@
 // a minute.
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/few.h"
 #include "base/result.h"
 #include "client/client.h"
 
@@ -21,7 +21,7 @@ namespace forebay::client {
 class OperationLoop;
 
 // Of the caller's memory, in order.
-using Rooms = Few<MutableBytes, 1>;
+using Rooms = boost::container::small_vector<MutableBytes, 1>;
 
 struct ResolveOptions {
   bool object_only = false;  // an object of exactly this name, whatever else there is

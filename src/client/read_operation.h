@@ -8,6 +8,7 @@
 // Threading: the connection's loop, but for the constructor.
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <optional>
 #include <span>
 #include <vector>
@@ -27,7 +28,7 @@ struct PinnedBytes {
 
 class ReadOperation : public NodeOperation, public reader::ReadObserver {
  public:
-  using Ranges = Few<Wanted, 1>;
+  using Ranges = boost::container::small_vector<Wanted, 1>;
   using Done = std::move_only_function<void(std::span<const Wanted>)>;  // once
   struct Options {
     bool warm_only = false;  // brings the ranges into the cell, and no byte here
@@ -73,9 +74,9 @@ class ReadOperation : public NodeOperation, public reader::ReadObserver {
   Ranges wanted_;
   const bool warm_only_;
   Done done_;
-  Few<Part, 1> parts_;
-  Few<std::size_t, 1> asked_;  // parts, by item of the running request
-  bool progress_ = false;      // of the running request
+  boost::container::small_vector<Part, 1> parts_;
+  boost::container::small_vector<std::size_t, 1> asked_;  // parts, by item of the running request
+  bool progress_ = false;                                 // of the running request
   const std::shared_ptr<SlabLink> slabs_;
   const std::shared_ptr<PinnedBytes> pin_into_;
   std::shared_ptr<const SharedSlab> slab_;  // that the running request named
